@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Thin on purpose: the build is meson's, each test is a script of its own. README.md says what the targets do.
+BUILD ?= build
+
+build: packages
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
+	@ninja -C $(BUILD)
+
+packages:
+	@tests/packages
+
+check: packages
+	@tests/run
+
+install: build
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+.PHONY: build packages check install
