@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Names that a seccomp table may use for values, beside numbers. Add what a table needs. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/loop.h>
+#include <linux/nsfs.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+typedef struct Constant {
+        const char *name;
+        uint64_t value;
+} Constant;
+
+#define CONSTANT(x) { #x, (uint64_t) (x) }
+
+static const Constant constants[] = {
+        CONSTANT(EACCES),          CONSTANT(EAFNOSUPPORT),    CONSTANT(EINVAL),           CONSTANT(ENOENT),
+        CONSTANT(ENOSYS),          CONSTANT(ENOTTY),          CONSTANT(EOPNOTSUPP),       CONSTANT(EPERM),
+        CONSTANT(ESRCH),           CONSTANT(EBADF),           CONSTANT(EPROTONOSUPPORT),  CONSTANT(ENODEV),
+
+        CONSTANT(O_RDONLY),        CONSTANT(O_WRONLY),        CONSTANT(O_RDWR),           CONSTANT(O_ACCMODE),
+        CONSTANT(O_CREAT),         CONSTANT(O_EXCL),          CONSTANT(O_TRUNC),          CONSTANT(O_APPEND),
+        CONSTANT(O_CLOEXEC),       CONSTANT(O_DIRECTORY),     CONSTANT(O_NOFOLLOW),       CONSTANT(O_NONBLOCK),
+        CONSTANT(O_NOCTTY),        CONSTANT(O_PATH),          CONSTANT(O_TMPFILE),        CONSTANT(AT_FDCWD),
+        CONSTANT(AT_EMPTY_PATH),   CONSTANT(AT_SYMLINK_NOFOLLOW), CONSTANT(AT_REMOVEDIR), CONSTANT(AT_RECURSIVE),
+
+        CONSTANT(F_GETFD),         CONSTANT(F_SETFD),         CONSTANT(F_GETFL),          CONSTANT(F_SETFL),
+        CONSTANT(F_DUPFD_CLOEXEC), CONSTANT(F_SETLK),         CONSTANT(F_SETLKW),         CONSTANT(F_GETLK),
+        CONSTANT(F_OFD_SETLK),     CONSTANT(F_OFD_SETLKW),    CONSTANT(F_OFD_GETLK),      CONSTANT(F_ADD_SEALS),
+
+        CONSTANT(PROT_EXEC),       CONSTANT(PROT_WRITE),      CONSTANT(PROT_READ),        CONSTANT(MAP_SHARED),
+        CONSTANT(MAP_PRIVATE),     CONSTANT(MAP_ANONYMOUS),
+
+        CONSTANT(AF_UNIX),         CONSTANT(AF_INET),         CONSTANT(AF_INET6),         CONSTANT(AF_NETLINK),
+        CONSTANT(AF_PACKET),       CONSTANT(AF_VSOCK),        CONSTANT(AF_ALG),           CONSTANT(SOL_SOCKET),
+        CONSTANT(SO_PEERCRED),     CONSTANT(SOCK_STREAM),     CONSTANT(SOCK_DGRAM),       CONSTANT(SOCK_RAW),
+
+        CONSTANT(CLONE_NEWUSER),   CONSTANT(CLONE_NEWNS),     CONSTANT(CLONE_NEWPID),     CONSTANT(CLONE_NEWNET),
+        CONSTANT(CLONE_NEWIPC),    CONSTANT(CLONE_NEWUTS),    CONSTANT(CLONE_NEWCGROUP),  CONSTANT(CLONE_NEWTIME),
+        CONSTANT(CLONE_THREAD),    CONSTANT(CLONE_VM),        CONSTANT(CLONE_FS),         CONSTANT(CLONE_FILES),
+
+        CONSTANT(NS_GET_USERNS),   CONSTANT(NS_GET_PARENT),   CONSTANT(NS_GET_NSTYPE),    CONSTANT(NS_GET_OWNER_UID),
+        CONSTANT(TIOCSTI),         CONSTANT(TIOCLINUX),       CONSTANT(TIOCGWINSZ),       CONSTANT(TIOCSWINSZ),
+        CONSTANT(TCGETS),          CONSTANT(FIONREAD),        CONSTANT(LOOP_CTL_GET_FREE),
+
+        CONSTANT(S_ISUID),         CONSTANT(S_ISGID),         CONSTANT(S_IFMT),           CONSTANT(S_IFCHR),
+        CONSTANT(S_IFBLK),         CONSTANT(S_IFIFO),         CONSTANT(S_IFSOCK),         CONSTANT(S_IFREG),
+
+        CONSTANT(PR_CAPBSET_DROP), CONSTANT(PR_CAPBSET_READ), CONSTANT(PR_CAP_AMBIENT),   CONSTANT(PR_SET_KEEPCAPS),
+        CONSTANT(PR_SET_NAME),     CONSTANT(PR_SET_PDEATHSIG), CONSTANT(PR_SET_NO_NEW_PRIVS), CONSTANT(PR_SET_SECCOMP),
+        CONSTANT(PR_SET_DUMPABLE), CONSTANT(PR_GET_DUMPABLE), CONSTANT(PR_SET_SECUREBITS), CONSTANT(PR_CAP_AMBIENT_CLEAR_ALL),
+        CONSTANT(SECCOMP_SET_MODE_FILTER),
+
+        CONSTANT(PER_LINUX),       CONSTANT(PER_LINUX32),     CONSTANT(ADDR_NO_RANDOMIZE),
+        CONSTANT(MS_BIND),         CONSTANT(MS_REMOUNT),      CONSTANT(MS_REC),           CONSTANT(MS_PRIVATE),
+        CONSTANT(MS_SLAVE),        CONSTANT(MNT_DETACH),      CONSTANT(UMOUNT_NOFOLLOW),  CONSTANT(OPEN_TREE_CLONE),
+        CONSTANT(OPEN_TREE_CLOEXEC), CONSTANT(MOVE_MOUNT_F_EMPTY_PATH), CONSTANT(MOVE_MOUNT_T_EMPTY_PATH),
+};
