@@ -34,23 +34,25 @@ static const Field fields[] = {
 };
 
 static Target t;
-static const char *field;
+static char field[64];
 
 /* n_fds descriptors come along. */
 static int run(const char *text, size_t n_fds, int *ret_left) {
+        const char *at = "";
         Message m = {};
         int r;
 
         descriptors_done(&t.fds);
         free(t.strings);
         t = (Target) { .fd = -EBADF };
-        field = "";
+        field[0] = '\0';
         check_equal(message_parse(text, strlen(text), MESSAGE_IN_MAX, &m.json), 0);
         m.fds = calloc(n_fds + 1, sizeof(int));
         check(m.fds);
         for (; m.n_fds < n_fds; m.n_fds++)
                 m.fds[m.n_fds] = fcntl(0, F_DUPFD_CLOEXEC, 3);
-        r = decode(m.json, fields, &m, &t, &field);
+        r = decode(m.json, fields, &m, &t, &at);
+        (void) snprintf(field, sizeof(field), "%s", at); /* it may belong to the message */
         if (ret_left)
                 *ret_left = decode_check_descriptors(&m);
         message_done(&m);
