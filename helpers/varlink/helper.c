@@ -54,7 +54,8 @@ static int set_capabilities(uint64_t set) {
         return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-static int drop_to_row(uint64_t row) {
+/* What is not there any more (prepare() may have narrowed the row) is not asked for. */
+static int drop_to(uint64_t set) {
         uint64_t have = 0;
         int r;
 
@@ -64,7 +65,7 @@ static int drop_to_row(uint64_t row) {
         if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
                 return -errno;
 
-        return set_capabilities(have & row);
+        return set_capabilities(have & set);
 }
 
 static int load_seccomp(const struct sock_fprog *program) {
@@ -118,13 +119,16 @@ static int clean_inheritance(void) {
         return set_limit(RLIMIT_FSIZE, FILE_SIZE_MAX);
 }
 
-static int prepare(const Helper *helper, Call *call) {
+static int prepare(const Helper *helper, Call *call, uid_t *ret_peer) {
         uint64_t row = helper->capabilities;
+        struct ucred peer;
         int r;
 
         r = check_socket();
         if (r < 0)
                 return r;
+        if (getsockopt(SOCKET_FD, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){ sizeof(peer) }) < 0)
+                return -errno;
         r = clean_inheritance();
         if (r < 0)
                 return r;
@@ -144,10 +148,15 @@ static int prepare(const Helper *helper, Call *call) {
                 if (r < 0)
                         return r;
         }
-        r = drop_to_row(row & helper->capabilities);
+        r = drop_to(row & helper->capabilities);
         if (r < 0)
                 return r;
-        return load_seccomp(helper->seccomp);
+        r = load_seccomp(helper->seccomp);
+        if (r < 0)
+                return r;
+
+        *ret_peer = peer.uid;
+        return 0;
 }
 
 void call_log(const Call *call, const char *format, ...) {
@@ -345,7 +354,7 @@ static int dispatch(Call *call, uid_t peer) {
         if (call->message.n_fds > call->method->descriptors_max)
                 return invalid_parameter(call, "fileDescriptors");
 
-        r = MUTATION(method_capabilities) ? 0 : set_capabilities(call->method->capabilities & call->helper->capabilities);
+        r = MUTATION(method_capabilities) ? 0 : drop_to(call->method->capabilities);
         if (r < 0)
                 return r;
         r = call->method->handler(call);
@@ -365,27 +374,26 @@ static unsigned descriptors_max(const Helper *helper) {
 
 int helper_main(int argc, char *argv[], const Helper *helper) {
         Call call = { .helper = helper, .socket = SOCKET_FD };
-        struct ucred peer;
+        uid_t peer = (uid_t) -1;
         int r;
 
         if (argc != 1) {
                 call_log(&call, "takes no arguments, only a connected socket");
                 return EXIT_FAILURE;
         }
-        r = prepare(helper, &call);
+        r = prepare(helper, &call, &peer);
         if (r < 0) {
                 call_log(&call, "cannot prepare: %s", strerrorname_np(-r));
                 return EXIT_FAILURE;
         }
-        if (getsockopt(SOCKET_FD, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){ sizeof(peer) }) < 0 ||
-            (peer.uid != call.berth && peer.uid != 0))
+        if (peer != call.berth && peer != 0)
                 return EXIT_FAILURE;
 
         r = message_receive(SOCKET_FD, MESSAGE_IN_MAX, descriptors_max(helper), &call.message);
         if (r == -EPIPE)
                 return EXIT_SUCCESS; /* connected in advance and not needed after all */
         if (r >= 0)
-                r = dispatch(&call, peer.uid);
+                r = dispatch(&call, peer);
         message_done(&call.message);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
