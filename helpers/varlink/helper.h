@@ -11,7 +11,6 @@
 #include "decode.h"
 #include "slot.h"
 
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <stdint.h>
 

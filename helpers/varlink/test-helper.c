@@ -70,7 +70,8 @@ Slot test_slot(uint32_t number) {
         return (Slot) { number, TEST_FIRST + number, TEST_FIRST + RANGE_SIZE + number * RANGE_SIZE };
 }
 
-pid_t test_fork(void (*part)(const void *), const void *argument) {
+/* A child that has done its part, writes a byte and waits to be killed; it does not outlive the test. */
+static pid_t fork_waiting(void (*part)(const void *), const void *argument) {
         int ready[2];
         char byte;
         pid_t pid;
@@ -109,7 +110,7 @@ static void take_lock(const void *argument) {
 }
 
 pid_t test_lock(uint32_t number) {
-        return test_fork(take_lock, &number);
+        return fork_waiting(take_lock, &number);
 }
 
 /* Groups, bounding set, IDs, capabilities, no_new_privs: the spawner's order. */
@@ -157,31 +158,42 @@ static void socket_of_berth(int ret[static 2]) {
         check(seteuid(0) == 0);
 }
 
-int test_call(const TestRow *row, const char *method, json_t *parameters, const int *fds, size_t n_fds, Message *ret) {
+pid_t test_start(const TestRow *row, void (*before)(void), int *ret_socket) {
         const struct timeval deadline = { .tv_sec = ANSWER_SECONDS };
-        Message m = {};
-        json_t *call;
-        char name[256];
-        int pair[2], status, r;
+        int pair[2];
         pid_t pid;
 
         socket_of_berth(pair);
         check(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline)) == 0);
         pid = fork();
         check(pid >= 0);
-        if (pid == 0)
+        if (pid == 0) {
+                if (before)
+                        before();
                 run_helper(row, pair[1]);
+        }
         (void) close(pair[1]);
+        *ret_socket = pair[0];
+        return pid;
+}
 
+int test_call(const TestRow *row, const char *method, json_t *parameters, const int *fds, size_t n_fds, Message *ret) {
+        Message m = {};
+        json_t *call;
+        char name[256];
+        int socket, status, r;
+        pid_t pid;
+
+        pid = test_start(row, /* before= */ NULL, &socket);
         (void) snprintf(name, sizeof(name), "%s.%s", row->interface, method);
         call = json_pack("{s:s, s:o}", "method", name, "parameters", parameters ? parameters : json_object());
         check(call);
-        r = message_send(pair[0], call, fds, n_fds);
+        r = message_send(socket, call, fds, n_fds);
         json_decref(call);
         if (r >= 0)
-                r = message_receive(pair[0], MESSAGE_OUT_MAX, MESSAGE_FDS_MAX, &m);
+                r = message_receive(socket, MESSAGE_OUT_MAX, MESSAGE_FDS_MAX, &m);
         check(r >= 0 || r == -EPIPE || r == -ECONNRESET);
-        (void) close(pair[0]);
+        (void) close(socket);
         check(waitpid(pid, &status, 0) == pid);
 
         if (ret)
@@ -252,7 +264,7 @@ TestFirst test_first(uid_t owner, int flags) {
         TestFirst f = { -1, -EBADF, -EBADF };
         char path[64];
 
-        f.pid = test_fork(enter_first, &argument);
+        f.pid = fork_waiting(enter_first, &argument);
         (void) snprintf(path, sizeof(path), "/proc/%d", (int) f.pid);
         f.process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         check(f.process >= 0);

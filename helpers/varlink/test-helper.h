@@ -23,12 +23,9 @@ void test_world(void);
 void test_write_file(const char *path, const char *text);
 Slot test_slot(uint32_t number);
 
-/* A child that has done its part and waits to be killed; it does not outlive the test. */
-pid_t test_fork(void (*part)(const void *), const void *argument);
-void test_end(pid_t pid); /* kills and reaps it */
-
 /* Takes the slot's lock as its supervisor would, in a child of its own; test_end() ends that. */
 pid_t test_lock(uint32_t number);
+void test_end(pid_t pid); /* kills and reaps a child of ours */
 
 /* A helper's row in the spawner's table. */
 typedef struct TestRow {
@@ -37,6 +34,10 @@ typedef struct TestRow {
         uid_t user; /* and group */
         uint64_t capabilities;
 } TestRow;
+
+/* Starts the helper with one end of a connected socket and returns the other, user berth's. before: run in the child while it
+ * is still root, may be NULL. */
+pid_t test_start(const TestRow *row, void (*before)(void), int *ret_socket);
 
 /* Calls INTERFACE.method on a fresh process of the helper, as user berth; parameters are consumed (NULL: {}).
  * fds are sent along. Returns what the process' waitpid() said; ret may be NULL. No answer leaves ret->json NULL. */
