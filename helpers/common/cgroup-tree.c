@@ -151,16 +151,29 @@ static int fill(CgroupTree *t) {
         return r == 2 ? add_hierarchy(t, mounts, "", true) : add_mounts(t, mounts);
 }
 
-int cgroup_tree_open(CgroupTree *ret) {
+int cgroup_tree_scan(CgroupTree *ret) {
         CgroupTree t = {};
         int r;
 
         r = fill(&t);
-        if (r >= 0 && !has_root(&t))
-                r = -ENOENT;
         if (r < 0) {
                 cgroup_tree_close(&t);
                 return r;
+        }
+        *ret = t;
+        return 0;
+}
+
+int cgroup_tree_open(CgroupTree *ret) {
+        CgroupTree t;
+        int r;
+
+        r = cgroup_tree_scan(&t);
+        if (r < 0)
+                return r;
+        if (!has_root(&t)) {
+                cgroup_tree_close(&t);
+                return -ENOENT;
         }
         *ret = t;
         return 0;

@@ -23,6 +23,8 @@ typedef struct CgroupTree {
 
 /* -ENOENT if no hierarchy has a berth root. */
 int cgroup_tree_open(CgroupTree *ret);
+/* The same, but without any root it is 0 too: for the spawner, which makes them. */
+int cgroup_tree_scan(CgroupTree *ret);
 void cgroup_tree_close(CgroupTree *t);
 
 /* A controller's hierarchy, by the comma-separated words of its name, or the v2 one for controller NULL; NULL if none. */
