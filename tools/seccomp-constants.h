@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -57,6 +58,7 @@ static const Constant constants[] = {
         CONSTANT(CLONE_NEWUSER),   CONSTANT(CLONE_NEWNS),     CONSTANT(CLONE_NEWPID),     CONSTANT(CLONE_NEWNET),
         CONSTANT(CLONE_NEWIPC),    CONSTANT(CLONE_NEWUTS),    CONSTANT(CLONE_NEWCGROUP),  CONSTANT(CLONE_NEWTIME),
         CONSTANT(CLONE_THREAD),    CONSTANT(CLONE_VM),        CONSTANT(CLONE_FS),         CONSTANT(CLONE_FILES),
+        CONSTANT(CLONE_VFORK),     CONSTANT(SIGCHLD),
 
         CONSTANT(NS_GET_USERNS),   CONSTANT(NS_GET_PARENT),   CONSTANT(NS_GET_NSTYPE),    CONSTANT(NS_GET_OWNER_UID),
         CONSTANT(TIOCSTI),         CONSTANT(TIOCLINUX),       CONSTANT(TIOCGWINSZ),       CONSTANT(TIOCSWINSZ),
