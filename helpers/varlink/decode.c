@@ -133,6 +133,12 @@ static int decode_field(json_t *value, const Field *f, Message *m, void *target)
                 *(json_t **) target = value;
                 return 0;
 
+        case FIELD_ARRAY:
+                if (!json_is_array(value) || json_array_size(value) > f->maximum)
+                        return -EINVAL;
+                *(json_t **) target = value;
+                return 0;
+
         case _FIELD_TYPE_MAX:
                 break;
         }

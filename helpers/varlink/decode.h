@@ -17,6 +17,7 @@ typedef enum FieldType {
         FIELD_DESCRIPTOR, /* int, taken out of the message; initialize to -EBADF */
         FIELD_DESCRIPTORS,/* Descriptors, taken out of the message; at most maximum */
         FIELD_OBJECT,     /* json_t *, borrowed: decode it with a table of its own */
+        FIELD_ARRAY,      /* json_t *, borrowed: an array of at most maximum elements, each to be decoded with a table */
         _FIELD_TYPE_MAX,
 } FieldType;
 

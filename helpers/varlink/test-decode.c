@@ -16,7 +16,7 @@ typedef struct Target {
         char **strings;
         int fd;
         Descriptors fds;
-        json_t *object;
+        json_t *object, *array;
 } Target;
 
 #define ALL FIELD_NULLABLE
@@ -30,6 +30,7 @@ static const Field fields[] = {
         { "fileDescriptor", FIELD_DESCRIPTOR, offsetof(Target, fd), ALL, 0, 0 },
         { "fileDescriptors", FIELD_DESCRIPTORS, offsetof(Target, fds), ALL, 0, 2 },
         { "object", FIELD_OBJECT, offsetof(Target, object), ALL, 0, 0 },
+        { "array", FIELD_ARRAY, offsetof(Target, array), ALL, 0, 2 },
         {},
 };
 
@@ -82,6 +83,7 @@ int main(void) {
         check_equal(run("{\"fileDescriptor\":1}", 2, &left), 0);
         check_equal(left, -EINVAL);
         check_equal(run("{\"flag\":null}", 0, NULL), 0);
+        check_equal(run("{\"object\":{},\"array\":[1,{}]}", 0, NULL), 0);
 
         refused("{\"unknown\":1}", "unknown");
         refused("{\"flag\":1}", "flag");
@@ -107,5 +109,7 @@ int main(void) {
         refused("{\"fileDescriptors\":[1,1]}", "fileDescriptors");
         refused("{\"fileDescriptors\":[0,1,0]}", "fileDescriptors");
         refused("{\"object\":[]}", "object");
+        refused("{\"array\":{}}", "array");
+        refused("{\"array\":[1,2,3]}", "array");
         return 0;
 }
