@@ -6,8 +6,9 @@
  * D-Bus, polkit, owners' rights or configuration files: the face (manager, container, bus-*) has decided all of that
  * before it calls. Every call is asynchronous: nothing here blocks, and a callback never runs before its call returns.
  *
- * A container is known by its slot here. One changing operation at a time on a slot: a second is refused with
- * ENGINE_ERROR_BUSY (the face may queue). */
+ * A container is known by its slot here. One changing operation at a time on a slot: a second is refused with -EBUSY (the
+ * face may queue). Functions return 0, and then the callback comes, or negative errno (-EBUSY, -EINVAL, -ENOMEM), and then
+ * it does not; what they consume is consumed in any case. A slot is free for the next operation when done is called. */
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -60,7 +61,7 @@ typedef struct EngineImage {
 
 /* Called from the event loop. All but loaded may come at any time after it. */
 typedef struct EngineCallbacks {
-        /* The first answer to engine_load(), once: everything that is there, running containers adopted. error is NULL,
+        /* The answer to engine_load(): everything that is there, running containers adopted. error is NULL,
          * or says why the store could not be read (the service then refuses everything but reads and tries again). */
         void (*loaded)(void *userdata, const EngineContainer *containers, size_t n_containers,
                        const EngineImage *images, size_t n_images, const EngineError *error);
@@ -83,9 +84,11 @@ typedef struct Done {
         void *userdata;
 } Done;
 
-/* Connects to the helpers that the verb will need, so that they start while polkit thinks; they are sent nothing. Given to
- * the operation, or freed when the answer is no. verb: "start", "snapshot" (any storage verb), "exec" (nothing to do), "stop". Never an
- * error: without it the operation connects by itself. */
+/* Connects to the helpers that the verb will need, so that they start while polkit thinks; they are sent nothing. verb:
+ * "start", "create", "import", "snapshot", "restore", "clone", "rename", "destroy", "remove"; others need nothing. Any
+ * operation takes any connection that is ready, so for one that has no parameter for it: free it after the operation has
+ * been begun. May be NULL, which warm_free() takes; never an error: without it the operation connects by itself. To be freed
+ * before the engine. */
 Warm *engine_warm(Engine *e, const char *verb);
 Warm *warm_free(Warm *w);
 
@@ -120,7 +123,8 @@ typedef struct ExecRequest {
         int fds[3]; /* -EBADF: make a pipe; consumed */
 } ExecRequest;
 
-/* fds: pipes' ends or the pty's master; -EBADF where the caller's own was used; the callback takes them by setting -EBADF. */
+/* fds: pipes' ends, -EBADF where the caller's own was used; with terminal the pty's master is fds[1], the others are -EBADF.
+ * The callback takes them by setting -EBADF. process_exited() for it comes after done, always, if need be with status -1. */
 int engine_exec(Engine *e, const ExecRequest *request,
                 void (*done)(void *userdata, const char *process, pid_t pid, int fds[static 3], const EngineError *error),
                 void *userdata);
