@@ -11,6 +11,7 @@
 #include "decode.h"
 #include "slot.h"
 
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <stdint.h>
 

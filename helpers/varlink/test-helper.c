@@ -70,8 +70,7 @@ Slot test_slot(uint32_t number) {
         return (Slot) { number, TEST_FIRST + number, TEST_FIRST + RANGE_SIZE + number * RANGE_SIZE };
 }
 
-/* A child that has done its part, writes a byte and waits to be killed; it does not outlive the test. */
-static pid_t fork_waiting(void (*part)(const void *), const void *argument) {
+pid_t test_fork(void (*part)(const void *), const void *argument) {
         int ready[2];
         char byte;
         pid_t pid;
@@ -110,7 +109,7 @@ static void take_lock(const void *argument) {
 }
 
 pid_t test_lock(uint32_t number) {
-        return fork_waiting(take_lock, &number);
+        return test_fork(take_lock, &number);
 }
 
 /* Groups, bounding set, IDs, capabilities, no_new_privs: the spawner's order. */
@@ -264,7 +263,7 @@ TestFirst test_first(uid_t owner, int flags) {
         TestFirst f = { -1, -EBADF, -EBADF };
         char path[64];
 
-        f.pid = fork_waiting(enter_first, &argument);
+        f.pid = test_fork(enter_first, &argument);
         (void) snprintf(path, sizeof(path), "/proc/%d", (int) f.pid);
         f.process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         check(f.process >= 0);

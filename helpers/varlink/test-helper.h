@@ -23,9 +23,12 @@ void test_world(void);
 void test_write_file(const char *path, const char *text);
 Slot test_slot(uint32_t number);
 
+/* A child that has done its part and waits to be killed; it does not outlive the test. */
+pid_t test_fork(void (*part)(const void *), const void *argument);
+void test_end(pid_t pid); /* kills and reaps it */
+
 /* Takes the slot's lock as its supervisor would, in a child of its own; test_end() ends that. */
 pid_t test_lock(uint32_t number);
-void test_end(pid_t pid); /* kills and reaps a child of ours */
 
 /* A helper's row in the spawner's table. */
 typedef struct TestRow {
