@@ -129,9 +129,11 @@ static void test_namespaces(void) {
                   beyond = test_first(TEST_FIRST + TEST_SLOTS, 0);
         _cleanup_close_ int net = openat(f.process, "ns/net", O_RDONLY | O_CLOEXEC),
                             own = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC),
+                            pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC),
                             null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
         refused(f.process, net, "BadNamespace", "owner", "EINVAL");
+        refused(f.process, pid, "BadNamespace", "owner", "EINVAL"); /* has a parent too, so its kind must be looked at */
         refused(f.process, null, "BadNamespace", "owner", "EINVAL");
         refused(f.process, own, "BadNamespace", "owner", "EXDEV");
         refused(person.process, person.userns, "BadNamespace", "owner", "ERANGE");
