@@ -37,18 +37,6 @@ static int arrange_descriptors(int connection, int program) {
         return close_range(PROGRAM_FD + 1, ~0U, 0);
 }
 
-static int reset_signals(void) {
-        const struct sigaction fallback = { .sa_handler = SIG_DFL };
-        sigset_t none;
-
-        for (int i = 1; i < NSIG; i++)
-                /* The kernel's two and the C library's own cannot be set; what is ignored would survive exec. */
-                if (sigaction(i, &fallback, NULL) < 0 && errno != EINVAL)
-                        return -1;
-        (void) sigemptyset(&none);
-        return sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int set_limits(const Service *s) {
         for (unsigned i = 0; i < s->row->n_limits; i++) {
                 const Limit *l = s->limits + i;
@@ -61,13 +49,13 @@ static int set_limits(const Service *s) {
 
 static int drop_bounding_set(uint64_t keep) {
         for (unsigned long c = 0; c < 64; c++) {
-                if (keep & (UINT64_C(1) << c))
-                        continue;
-                if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0) {
-                        if (errno == EINVAL) /* one more than the kernel's last */
-                                return 0;
+                int r = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
+
+                if (r < 0)
+                        return errno == EINVAL ? 0 : -1; /* one more than the kernel's last */
+                /* Most are gone from the spawner's own set; each drop makes the kernel copy the credentials. */
+                if (r > 0 && !(keep & (UINT64_C(1) << c)) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
                         return -1;
-                }
         }
         return 0;
 }
@@ -110,12 +98,15 @@ static int execute(const Row *row) {
 /* Returns the step that failed, with errno. */
 static const char *become(const Service *s, gid_t berth_gid, int connection) {
         const Row *row = s->row;
+        sigset_t none;
 
         if (setsid() < 0)
                 return "session";
         if (arrange_descriptors(connection, s->program) < 0)
                 return "descriptors";
-        if (reset_signals() < 0)
+        /* Nothing is ignored in the spawner, and what it handles exec resets. */
+        (void) sigemptyset(&none);
+        if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
                 return "signals";
         (void) umask(077);
         if (set_limits(s) < 0)

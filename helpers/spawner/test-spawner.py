@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -313,7 +312,7 @@ def test_calls() -> bool:
         return False
     trace = pathlib.Path("/run/trace")
     spawner = Spawner(SPAWNER, before=("strace", "-f", "-qq", "-o", str(trace)))
-    for i in range(60):
+    for i in range(25):
         connection = Connection(NAMES[i % len(NAMES)])
         connection.socket.sendall(b"x")  # there is something to be read
         connection.report()
@@ -344,30 +343,14 @@ def test_calls() -> bool:
             seen["child"].add(call.group(1))
             if call.group(1) == "execveat":
                 executed.add(pid)
-    assert resumed >= 61 and len(executed) == 60, (resumed, len(executed))
+    assert resumed >= 26 and len(executed) == 25, (resumed, len(executed))
     permitted = {"ppoll", "accept4", "getsockopt", "clone", "close", "wait4", "rt_sigreturn", "write", "restart_syscall",
                  "rt_sigprocmask"}
     assert seen["spawner"] <= permitted, seen["spawner"] - permitted
-    permitted = {"set_robust_list", "setsid", "fcntl", "dup2", "dup3", "close_range", "rt_sigaction", "rt_sigprocmask", "umask",
-                 "prlimit64", "setrlimit", "alarm", "prctl", "setgroups", "setresgid", "setresuid", "capset", "getpid", "gettid",
-                 "execveat", "rseq"}
+    permitted = {"set_robust_list", "setsid", "fcntl", "dup2", "dup3", "close_range", "rt_sigprocmask", "umask", "prlimit64",
+                 "setrlimit", "alarm", "prctl", "setgroups", "setresgid", "setresuid", "capset", "getpid", "execveat", "rseq"}
     assert seen["child"] <= permitted, seen["child"] - permitted
     return True
-
-
-def measure() -> None:
-    spawner = Spawner(SPAWNER)
-    times = []
-    for _ in range(60):
-        start = time.monotonic()
-        connection = Connection("idmap")
-        assert connection.answers(10)
-        times.append((time.monotonic() - start) * 1000)
-        connection.report()
-        connection.close()
-        time.sleep(0.005)
-    print(f"connect to a helper's first word: median {statistics.median(times):.2f} ms, most {max(times):.2f} ms")
-    spawner.end()
 
 
 def main() -> int:
@@ -388,7 +371,6 @@ def main() -> int:
     test_out_of_descriptors()
     if not instrumented:
         test_calls()
-        measure()
     return 0
 
 

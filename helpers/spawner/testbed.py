@@ -68,6 +68,7 @@ class Spawner:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = f"/run/notify-{Spawner.count}"
         notify.bind(address)
+        os.chmod(address, 0o666)
         notify.settimeout(20)
         with self.log.open("wb") as log:
             environment = {**os.environ, "NOTIFY_SOCKET": address, "SECRET": "1", **popen.pop("env", {})}
