@@ -242,11 +242,11 @@ static void test_signal(void) {
         test_end(victim);
 }
 
-/* What an attacker with code execution would try. Each returns 0 if it worked, else the negative errno. */
+/* What an attacker with code execution would try. */
 typedef struct Attack {
         const char *name;
         int (*try)(int folder);
-        int expected; /* negative errno; 0: it works; 1: killed by the list */
+        int expected;
 } Attack;
 
 #define result(x) ((x) < 0 ? -errno : 0)
@@ -314,13 +314,13 @@ static int write_memory(int folder) {
         return result(process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
 }
 
+static int full_socket = -EBADF;
+
 static int receive_over(int folder) {
-        int pair[2] = { 10, 11 }; /* made before the list was loaded */
         struct iovec iov = { (void *) map_constants.uid_map, 1 };
         struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-        (void) !write(pair[1], "x", 1);
-        return result(recvmsg(pair[0], &header, 0));
+        return result(recvmsg(full_socket, &header, 0));
 }
 
 static int become_root_for_good(int folder) {
@@ -340,49 +340,33 @@ static void load_list(void) {
                 _exit(99);
 }
 
-static int attack(const Attack *a, int folder, bool list) {
-        int status, pair[2];
-        pid_t pid;
-
-        pid = fork();
-        check(pid >= 0);
-        if (pid == 0) {
-                (void) close(2);
-                if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || dup2(pair[0], 10) < 0 || dup2(pair[1], 11) < 0)
-                        _exit(98);
-                if (list)
-                        load_list();
-                _exit(-a->try(folder));
-        }
-        check(waitpid(pid, &status, 0) == pid);
-        if (WIFSIGNALED(status))
-                return WTERMSIG(status) == SIGSYS ? 1 : 2;
-        return -WEXITSTATUS(status);
-}
-
 static void test_attacks(void) {
         static const Attack attacks[] = {
-                { "open for writing", open_plainly, 1 },
-                { "open for reading", read_plainly, 1 },
-                { "a name of its own", open_own_name, 1 },
-                { "an open_how of its own", open_own_how, 1 },
-                { "a longer open_how", open_longer_how, 1 },
-                { "make the constants writable", unprotect, 1 },
-                { "map over the constants", map_over, 1 },
-                { "unmap the constants", unmap, 1 },
-                { "move over the constants", move_over, 1 },
-                { "write through another call", write_memory, 1 },
+                { "open for writing", open_plainly, TEST_KILLED },
+                { "open for reading", read_plainly, TEST_KILLED },
+                { "a name of its own", open_own_name, TEST_KILLED },
+                { "an open_how of its own", open_own_how, TEST_KILLED },
+                { "a longer open_how", open_longer_how, TEST_KILLED },
+                { "make the constants writable", unprotect, TEST_KILLED },
+                { "map over the constants", map_over, TEST_KILLED },
+                { "unmap the constants", unmap, TEST_KILLED },
+                { "move over the constants", move_over, TEST_KILLED },
+                { "write through another call", write_memory, TEST_KILLED },
                 { "receive over the constants", receive_over, -EFAULT },
-                { "become root", become_root_for_good, 1 },
-                { "execute", execute, 1 },
+                { "become root", become_root_for_good, TEST_KILLED },
+                { "execute", execute, TEST_KILLED },
                 { "the two maps", open_constants, 0 },
                 { "the two maps", open_constants_gid, 0 },
         };
         TestFirst f = test_first(test_slot(0).supervisor, 0);
+        int pair[2];
 
         test_write_file("/run/victim", "");
+        check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+        check_equal(write(pair[0], "x", 1), 1);
+        full_socket = pair[1];
         for (size_t i = 0; i < ELEMENTSOF(attacks); i++) {
-                int r = attack(attacks + i, f.process, true);
+                int r = test_attack(attacks[i].try, f.process, load_list);
 
                 if (r != attacks[i].expected) {
                         (void) fprintf(stderr, "%s: %d instead of %d\n", attacks[i].name, r, attacks[i].expected);
@@ -393,13 +377,12 @@ static void test_attacks(void) {
         /* The control: without the list these work. */
         for (size_t i = 0; i < 6; i++)
                 if (i != 4)
-                        check_equal(attack(attacks + i, f.process, false), 0);
+                        check_equal(test_attack(attacks[i].try, f.process, NULL), 0);
         test_first_end(&f);
 }
 
 /* A folder of the peer's with something else under the two names. */
 static void test_bait(void) {
-        const Attack maps[] = { { "", open_constants, 0 }, { "", open_constants_gid, 0 } };
         _cleanup_close_ int folder = -EBADF;
 
         check(mkdir("/run/bait", 0755) == 0);
@@ -407,8 +390,8 @@ static void test_bait(void) {
         check(mount("/run/victim", "/run/bait/uid_map", NULL, MS_BIND, NULL) == 0);
         check(symlink("/run/victim", "/run/bait/gid_map") == 0);
         folder = open("/run/bait", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        check_equal(attack(maps, folder, true), -EXDEV);
-        check_equal(attack(maps + 1, folder, true), -ELOOP);
+        check_equal(test_attack(open_constants, folder, load_list), -EXDEV);
+        check_equal(test_attack(open_constants_gid, folder, load_list), -ELOOP);
 }
 
 int main(int argc, char *argv[]) {

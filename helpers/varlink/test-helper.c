@@ -289,3 +289,26 @@ void test_first_end(TestFirst *f) {
         f->process = close_fd(f->process);
         f->userns = close_fd(f->userns);
 }
+
+int test_attack(int (*try)(int argument), int argument, void (*confine)(void)) {
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        check(pid >= 0);
+        if (pid == 0) {
+                if (confine)
+                        confine();
+                _exit(-try(argument));
+        }
+        check(waitpid(pid, &status, 0) == pid);
+        if (WIFSIGNALED(status)) {
+                check_equal(WTERMSIG(status), SIGSYS);
+                return TEST_KILLED;
+        }
+        return -WEXITSTATUS(status);
+}
+
+void test_become(const TestRow *row) {
+        check(become_row(row) == 0);
+}

@@ -62,3 +62,11 @@ typedef struct TestFirst {
 TestFirst test_first(uid_t owner, int flags);
 void test_first_map(const TestFirst *f, uid_t base); /* by root */
 void test_first_end(TestFirst *f);
+
+/* Groups, user, capabilities of the row, as the spawner would; for a child of the test. */
+void test_become(const TestRow *row);
+
+/* What somebody with code execution would get: confine (NULL: nothing) and then try in a child of ours. 0 if it worked, the
+ * negative errno if not, TEST_KILLED if a seccomp list ended it. */
+#define TEST_KILLED 1
+int test_attack(int (*try)(int argument), int argument, void (*confine)(void));
