@@ -63,7 +63,7 @@ const Row table[] = {
                 .group = "berth-cgroup",
                 /* SYS_ADMIN for device rules of v1, BPF and NET_ADMIN for those of v2: the helper looks which of the two
                  * is mounted and gives the other up before it reads. */
-                .capabilities = CAP(CHOWN) | CAP(BPF) | CAP(NET_ADMIN) | CAP(SYS_ADMIN),
+                .capabilities = CAP(CHOWN) | CAP(DAC_READ_SEARCH) | CAP(BPF) | CAP(NET_ADMIN) | CAP(SYS_ADMIN),
                 .no_new_privs = true,
                 .concurrency = HELPERS_AT_ONCE,
                 .deadline = HELPER_SECONDS,

@@ -28,7 +28,7 @@ ROWS = {
     "supervisor": (0, "SETUID SETGID SYS_ADMIN SYS_RESOURCE", 0, 0),
     "idmap": (0, "SETUID SETGID", 1, 30),
     "mount": (USERS["berth-mount"], "SYS_ADMIN DAC_READ_SEARCH", 1, 30),
-    "cgroup": (USERS["berth-cgroup"], "CHOWN BPF NET_ADMIN SYS_ADMIN", 1, 30),
+    "cgroup": (USERS["berth-cgroup"], "CHOWN DAC_READ_SEARCH BPF NET_ADMIN SYS_ADMIN", 1, 30),
     "storage": (USERS["berth-storage"], "", 1, 60),
 }
 
