@@ -12,7 +12,13 @@ packages:
 check: packages
 	@tests/run
 
+privileged-lines: build
+	@BUILD=$(BUILD) tests/privileged-lines
+
+fresh: packages
+	@tests/fresh
+
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
-.PHONY: build packages check install
+.PHONY: build packages check privileged-lines fresh install
