@@ -305,11 +305,8 @@ def test_out_of_descriptors() -> None:
     spawner.end()
 
 
-def test_calls() -> bool:
+def test_calls() -> None:
     """What it does with connections, seen by strace: neither the spawner nor a child before its exec reads."""
-    if not shutil.which("strace"):
-        print("no strace: calls not looked at", file=sys.stderr)
-        return False
     trace = pathlib.Path("/run/trace")
     spawner = Spawner(SPAWNER, before=("strace", "-f", "-qq", "-o", str(trace)))
     for i in range(25):
@@ -350,7 +347,6 @@ def test_calls() -> bool:
     permitted = {"set_robust_list", "setsid", "fcntl", "dup2", "dup3", "close_range", "rt_sigprocmask", "umask", "prlimit64",
                  "setrlimit", "alarm", "prctl", "setgroups", "setresgid", "setresuid", "capset", "getpid", "execveat", "rseq"}
     assert seen["child"] <= permitted, seen["child"] - permitted
-    return True
 
 
 def main() -> int:
