@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 
-from . import accounts
+from . import accounts, bus
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _failed = 0
@@ -86,38 +86,8 @@ def berth(*arguments, user='member', **more):
     return run('/usr/bin/berth', *arguments, user=user, **more)
 
 
-class Refused(Exception):
-    """A D-Bus error: its name and its message."""
-
-    @property
-    def name(self):
-        return self.args[0]
-
-
 def _call(path, interface, member, signature, arguments):
-    import dbus   # pylint: disable=import-outside-toplevel
-    bus = dbus.SystemBus()
-    try:
-        return _plain(bus.call_blocking('org.berth1', path, interface, member, signature, arguments, timeout=60))
-    except dbus.DBusException as e:
-        raise Refused(e.get_dbus_name(), e.get_dbus_message()) from None
-
-
-def _plain(value):
-    """dbus-python's types to Python's own."""
-    import dbus   # pylint: disable=import-outside-toplevel
-    if isinstance(value, dbus.types.UnixFd):
-        return 'descriptor'
-    if isinstance(value, dict):
-        return {_plain(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, dbus.Boolean):
-        return bool(value)
-    for plain in (int, float, str):
-        if isinstance(value, plain):
-            return plain(value)
-    return value
+    return bus.Bus().call(path, interface, member, signature, *arguments)
 
 
 def call(user, path, interface, member, signature='', *arguments):
@@ -125,14 +95,14 @@ def call(user, path, interface, member, signature='', *arguments):
     value, error = as_user(user, _call, path, interface, member, signature, arguments)
     if error is None:
         return value
-    if isinstance(error, Refused):
+    if isinstance(error, bus.Refused):
         return error
     raise error
 
 
 def outcome(value):
     """What a call came to, in a word: an error's name without its usual prefixes, or "done"."""
-    if isinstance(value, Refused):
+    if isinstance(value, bus.Refused):
         for prefix in ('org.berth1.Error.', 'org.freedesktop.DBus.Error.'):
             if value.name.startswith(prefix):
                 return value.name[len(prefix):]

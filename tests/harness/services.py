@@ -82,7 +82,8 @@ class Services:
     # Processes
 
     def spawn(self, command, user='root', log=None, env=None):
-        """Starts a process; with a log it is a daemon: own session, no input."""
+        """Starts a process; with a log it is a daemon: own session, no input. A function runs instead of a program, and
+        its result is the exit status."""
         pid = os.fork()
         if pid:
             return pid
@@ -102,10 +103,15 @@ class Services:
                 os.initgroups(user, uid)
                 os.setgid(uid)
                 os.setuid(uid)
+            if callable(command):
+                os.environ.update(environment('root'))
+                os._exit(command())
             os.execve(command[0], command, env or {'PATH': PATH, 'DBUS_SYSTEM_BUS_ADDRESS': BUS, 'LANG': 'C.UTF-8'})
         except OSError as e:
-            print(f'sandbox: {command[0]}: {e.strerror}', file=sys.stderr)
+            print(f'sandbox: {command if callable(command) else command[0]}: {e.strerror}', file=sys.stderr)
             os._exit(127 if isinstance(e, FileNotFoundError) else 126)
+        finally:
+            os._exit(1)     # a child never returns into the sandbox
 
     def start(self, name):
         if os.access(COMMANDS[name][-1] if name == 'berthd' else COMMANDS[name][0], os.X_OK):
