@@ -14,6 +14,7 @@
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,7 +61,7 @@ _noreturn_ static void first_process(Slot slot, int go, int ready, int fds[stati
                 _exit(121);
         if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || setgroups(0, NULL) < 0)
                 _exit(122);
-        if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+        if (unshare(CLONE_NEWNS) < 0)
                 _exit(123);
         for (int i = 0; i < 3; i++)
                 if (fds[i] >= 0 && dup2(fds[i], WORKER_SOCKET_FD + i) < 0)
@@ -94,13 +95,9 @@ static void idmap_folder(int folder, pid_t pid) {
         (void) close(fd);
 }
 
-static int print_reports(int socket) {
-        static const char *const names[_WORKER_REPORT_TYPE_MAX] = {
-                [WORKER_PROGRESS] = "progress", [WORKER_DONE] = "done",
-                [WORKER_BAD_ARCHIVE] = "bad-archive", [WORKER_FAILED] = "failed",
-        };
+/* Reads until the last report, or the end. */
+static WorkerReport read_reports(int socket, unsigned *ret_progress) {
         WorkerReport report = {};
-        unsigned n = 0;
         ssize_t size;
 
         while ((size = recv(socket, &report, sizeof(report), 0)) > 0) {
@@ -108,19 +105,30 @@ static int print_reports(int socket) {
                 check(report.type > 0 && report.type < _WORKER_REPORT_TYPE_MAX);
                 check(memchr(report.step, 0, sizeof(report.step)));
                 if (report.type != WORKER_PROGRESS)
-                        break;
-                n++;
+                        return report;
+                (*ret_progress)++;
         }
+        report.type = 0;
+        return report;
+}
+
+static void print_result(const WorkerReport *report, unsigned progress, int status, long memory) {
+        static const char *const names[_WORKER_REPORT_TYPE_MAX] = {
+                [0] = "none", [WORKER_DONE] = "done", [WORKER_BAD_ARCHIVE] = "bad-archive", [WORKER_FAILED] = "failed",
+        };
+
         (void) printf("{\"type\": \"%s\", \"error\": \"%s\", \"entries\": %llu, \"bytes\": %llu, \"skipped\": %llu, "
-                      "\"step\": \"%s\", \"progress\": %u}\n",
-                      size > 0 ? names[report.type] : "none", report.error ? strerrorname_np(report.error) : "",
-                      (unsigned long long) report.entries, (unsigned long long) report.bytes,
-                      (unsigned long long) report.skipped, report.step, n);
-        return size > 0 && report.type == WORKER_DONE ? EXIT_SUCCESS : EXIT_FAILURE;
+                      "\"step\": \"%s\", \"progress\": %u, \"status\": %d, \"memory\": %ld}\n",
+                      names[report->type], report->error ? strerrorname_np(report->error) : "",
+                      (unsigned long long) report->entries, (unsigned long long) report->bytes,
+                      (unsigned long long) report->skipped, report->step, progress, status, memory);
 }
 
 int main(int argc, char *argv[]) {
-        int sockets[2], go[2], ready[2], fds[3], status, r;
+        int sockets[2], go[2], ready[2], fds[3], status;
+        unsigned progress = 0;
+        WorkerReport report;
+        struct rusage usage;
         Slot slot;
         pid_t pid;
         char byte;
@@ -158,8 +166,8 @@ int main(int argc, char *argv[]) {
         (void) fflush(stdout);
         check_equal(write(go[1], "", 1), 1);
 
-        r = print_reports(sockets[0]);
-        check(waitpid(pid, &status, 0) == pid);
-        check_equal(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), r);
-        return r;
+        report = read_reports(sockets[0], &progress);
+        check(wait4(pid, &status, 0, &usage) == pid);
+        print_result(&report, progress, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), usage.ru_maxrss);
+        return EXIT_SUCCESS;
 }
