@@ -167,7 +167,7 @@ def main() -> int:
     if not found:
         print("skipped: no cgroup hierarchy below /sys/fs/cgroup", file=sys.stderr)
         return 77
-    name = f"berth-test-{os.getpid()}"
+    name = f"berth-test-{os.environ[testbed.INSIDE]}"
     made = []
     try:
         for where, _, _ in found.values():
