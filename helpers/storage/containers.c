@@ -57,7 +57,14 @@ static int claim_free(Store *s, const SlotTable *t, SlotKind kind, const NewSlot
         return name_check_free(s, kind, new->name);
 }
 
-int create_container(Store *s, const SlotTable *t, const NewSlot *new, const char *image, CreationID *ret) {
+static Created created_of(const Record *record) {
+        Created c = { .time = record->created };
+
+        memcpy(c.id, record->creation, sizeof(c.id));
+        return c;
+}
+
+int create_container(Store *s, const SlotTable *t, const NewSlot *new, const char *image, Created *ret) {
         _cleanup_holding_ Holding source = HOLDING_NONE;
         Chain base = {};
         Record record;
@@ -80,11 +87,11 @@ int create_container(Store *s, const SlotTable *t, const NewSlot *new, const cha
         if (r < 0)
                 return r;
 
-        memcpy(ret->text, record.creation, sizeof(ret->text));
+        *ret = created_of(&record);
         return 0;
 }
 
-int create_image(Store *s, const SlotTable *t, const NewSlot *new, CreationID *ret) {
+int create_image(Store *s, const SlotTable *t, const NewSlot *new, Created *ret) {
         size_t images = 0;
         Record record;
         uint32_t n;
@@ -105,7 +112,7 @@ int create_image(Store *s, const SlotTable *t, const NewSlot *new, CreationID *r
         if (r < 0)
                 return r;
 
-        memcpy(ret->text, record.creation, sizeof(ret->text));
+        *ret = created_of(&record);
         return 0;
 }
 
@@ -173,7 +180,7 @@ static int clone_base(Store *s, Holding *source, const char *snapshot, Chain *re
         return snapshot_open(s, folder, snapshot, &created, ret);
 }
 
-int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *snapshot, const NewSlot *new, CreationID *ret) {
+int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *snapshot, const NewSlot *new, Created *ret) {
         _cleanup_holding_ Holding source = HOLDING_NONE;
         Chain before, base;
         Record record;
@@ -203,7 +210,7 @@ int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *sna
                 return r;
         }
 
-        memcpy(ret->text, record.creation, sizeof(ret->text));
+        *ret = created_of(&record);
         return 0;
 }
 

@@ -101,6 +101,27 @@ static void test_life(void) {
         clear();
 }
 
+/* What is answered is what the list says afterwards. */
+static void expect_created(json_t *answer, uint32_t slot) {
+        json_t *all = list_all();
+        json_t *entry = slot_of(all, slot);
+
+        check(entry && json_object_size(answer) == 2);
+        check(json_equal(json_object_get(answer, "creationID"), json_object_get(entry, "creationID")));
+        check(json_equal(json_object_get(answer, "created"), json_object_get(entry, "created")));
+        json_decref(all);
+        json_decref(answer);
+}
+
+static void test_created(void) {
+        expect_created(reply("CreateContainer", NEW, "slot", 0, "name", "web", "ownerUID", TEST_PERSON), 0);
+        expect_created(reply("CreateImage", NEW, "slot", 1, "name", "base", "ownerUID", 0), 1);
+        write_content(0, "archive");
+        ok("Seal", "{s:i}", "slot", 0);
+        expect_created(reply("Clone", CLONE, "slot", 0, "targetSlot", 2, "name", "copy", "ownerUID", TEST_PERSON), 2);
+        clear();
+}
+
 static void test_unpacked(void) {
         json_t *all;
 
@@ -423,6 +444,7 @@ int main(int argc, char *argv[]) {
         storage_world(argv[1]);
 
         test_life();
+        test_created();
         test_unpacked();
         test_empty();
         test_names();
