@@ -94,14 +94,6 @@ static int null_stdio(void) {
         return 0;
 }
 
-#define STEP(name, call)                                                                                               \
-        do {                                                                                                           \
-                *ret_step = (name);                                                                                    \
-                r = (call);                                                                                            \
-                if (r < 0)                                                                                             \
-                        return r;                                                                                      \
-        } while (0)
-
 static int execute_init(const Supervisor *s, int socket, const int *layers, size_t n_layers, const char **ret_step) {
         const ChildMessage ready = { .kind = CHILD_READY };
         int r;

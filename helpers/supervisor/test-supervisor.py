@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import testbed
-from testbed import Connection, Container, Reply
+from testbed import Connection, Container, Reply, run
 
 PROGRAM = os.path.abspath(sys.argv[1])
 scratch = pathlib.Path()
@@ -491,6 +491,84 @@ def test_halt() -> None:
         assert c.connect().call("Halt")[0] == {"signal": number}
         assert w.receive()[0] == {"process": "", "status": -1 if number == 9 else 5, "signal": 9 if number == 9 else 0}
         c.end()
+
+
+def work(c: Container, operation: str, folder: pathlib.Path, archive: int | None = None) -> tuple[dict, int]:
+    """The last reply, and how many came before it."""
+    fds = [testbed.layer_mount(folder, c.userns, False), *([archive] if archive is not None else [])]
+    parameters = {"operation": operation, "folderFileDescriptor": 0}
+    if archive is not None:
+        parameters["archiveFileDescriptor"] = 1
+    c.main.send("Work", parameters, fds, more=True)
+    os.close(fds[0])
+    progress = 0
+    while (answer := c.main.receive())[2]:
+        progress += 1
+    return answer[0], progress
+
+
+def worker() -> Container:
+    return box(["/unused"], start=False, worker=True)
+
+
+def test_worker() -> None:
+    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/usr/libexec")
+    pathlib.Path("/usr/libexec/berth").mkdir()
+    program = pathlib.Path(shutil.copy(os.environ["BERTH_WORKER"], "/usr/libexec/berth/berth-worker"))
+    program.chmod(0o755)
+    tar = scratch / "root.tar"
+    run("tar", "-C", root, "-cf", tar, ".")
+    layer = scratch / "unpacked"
+    layer.mkdir()
+
+    c = worker()
+    with tar.open("rb") as f:
+        done, _ = work(c, "unpack", layer, f.fileno())
+    assert done["entries"] > 100 and done["bytes"] > 1000000 and done["skipped"] == 0, done
+    c.end()
+    st = (layer / "tree/bin/busybox").stat()
+    assert st.st_uid == 0 and st.st_size == (root / "bin/busybox").stat().st_size
+
+    c = worker()
+    broken = os.memfd_create("archive")
+    os.write(broken, os.urandom(100000))
+    os.lseek(broken, 0, os.SEEK_SET)
+    try:
+        (scratch / "noise").mkdir()
+        work(c, "unpack", scratch / "noise", broken)
+        raise AssertionError("noise was unpacked")
+    except Reply as reply:
+        assert reply.name == "BadArchive", reply
+    c.end()
+
+    c = worker()
+    done, _ = work(c, "delete", layer)
+    assert done["entries"] > 100 and os.listdir(layer) == [], (done, os.listdir(layer))
+    c.end()
+
+    for operation, archive, name in (("format", None, "EOPNOTSUPP"), ("unpack", None, "EBADF"), ("delete", broken, "EBADF")):
+        c = worker()
+        expect("Failed", "work", name, work, c, operation, layer, archive)
+        c.end()
+    c = worker()
+    expect("WrongState", "start", "EBUSY", c.start)
+    c.kill()
+
+    # A caller that goes takes the worker with it, and a worker that another may write is not executed.
+    c = worker()
+    held, feed = os.pipe()
+    c.main.send("Work", {"operation": "unpack", "folderFileDescriptor": 0, "archiveFileDescriptor": 1},
+                [testbed.layer_mount(layer, c.userns, False), held], more=True)
+    time.sleep(0.2)
+    assert testbed.alive(c.supervisor)
+    c.main.close()
+    c.end()
+    os.close(feed)
+    program.chmod(0o775)
+    c = worker()
+    expect("Failed", "work", "EPERM", work, c, "delete", layer)
+    c.end()
+    run("umount", "/usr/libexec")
 
 
 def test_many_processes() -> None:
