@@ -98,7 +98,7 @@ typedef struct ExecuteReply {
         int fds[3];
 } ExecuteReply;
 
-static int execute_finish(Operation *o, Answer *answer) {
+static int execute_finish(Operation *o, unsigned step, Answer *answer) {
         static const Field fields[] = {
                 { "process", FIELD_STRING, offsetof(ExecuteReply, process), 0, 1, PROCESS_NAME_MAX },
                 { "pid", FIELD_UNSIGNED, offsetof(ExecuteReply, pid), 0, 2, INT32_MAX },
@@ -127,17 +127,6 @@ static int execute_finish(Operation *o, Answer *answer) {
         return 1;
 }
 
-static int ask_finish(Operation *o, unsigned step, Answer *answer) {
-        static const Field none[] = { {} };
-        const char *field;
-        int r;
-
-        if (ask(o)->method == SUPERVISOR_EXECUTE)
-                return execute_finish(o, answer);
-        r = decode(answer->reply->parameters, none, answer->reply->message, NULL, &field);
-        return r < 0 ? r : 1;
-}
-
 static void execute_done(Operation *o, const EngineError *error) {
         Ask *a = ask(o);
         Engine *e = o->engine;
@@ -145,6 +134,8 @@ static void execute_done(Operation *o, const EngineError *error) {
 
         if (l && a->counted)
                 l->executing--;
+        for (size_t i = 0; error && i < 3; i++)
+                a->got[i] = close_fd(a->got[i]);
         a->done(a->userdata, error ? NULL : a->process, error ? 0 : a->pid, a->got, error);
         l = e->slots[a->asked].life; /* the callback may have begun anything */
         if (!error && l && l->serial == a->life)
@@ -176,9 +167,9 @@ static void ask_release(Operation *o) {
                 json_decref(a->parameters);
 }
 
-static const Step execute_steps[] = { { "executing the program", 0, ask_begin, ask_finish, .abandon = true } };
-static const Step signal_steps[] = { { "sending the signal", 0, ask_begin, ask_finish, .abandon = true } };
-static const Step resize_steps[] = { { "setting the terminal's size", 0, ask_begin, ask_finish, .abandon = true } };
+static const Step execute_steps[] = { { "executing the program", 0, ask_begin, execute_finish, .abandon = true } };
+static const Step signal_steps[] = { { "sending the signal", 0, ask_begin, .abandon = true } };
+static const Step resize_steps[] = { { "setting the terminal's size", 0, ask_begin, .abandon = true } };
 
 static const Recipe recipe_execute = { "execute in", execute_steps, 1, ask_done, ask_release };
 static const Recipe recipe_signal = { "signal", signal_steps, 1, ask_done, ask_release };
