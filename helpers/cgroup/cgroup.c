@@ -102,6 +102,7 @@ static int call_run(Call *call, const Field fields[], Deed *deed) {
         if (r < 0)
                 return r;
         r = deed(&target.slot, &p, &step);
+        target_done(&target); /* before the answer: who gets it may start the slot's supervisor at once */
         if (r < 0)
                 return call_failed(call, &step, r);
         return call_reply(call, /* parameters= */ NULL, /* fds= */ NULL, 0);

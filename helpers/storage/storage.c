@@ -54,6 +54,7 @@ static int begin(Call *call, const Field fields[], bool exclusive, Request *ret)
 
 /* The answer of an operation: parameters are consumed, and made only where it succeeded. */
 static int finish(Call *call, int r, json_t *parameters) {
+        store_release(&store);
         if (r < 0) {
                 json_decref(parameters);
                 return fail(call);

@@ -287,6 +287,13 @@ int store_claim(Store *s, const SlotTable *table, uint64_t number, uint32_t *ret
         return 0;
 }
 
+void store_release(Store *s) {
+        while (s->n_held > 0) {
+                s->n_held--;
+                closep(&s->held[s->n_held]);
+        }
+}
+
 static void layer_discard(Store *s, uint64_t id) {
         char name[LAYER_NAME_SIZE];
         int fd;

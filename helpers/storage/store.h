@@ -38,7 +38,7 @@ typedef struct Store {
         int public_slots;  /* /var/lib/berth/slots */
         int slot_locks;    /* /run/berth/slots */
         CgroupTree cgroups;
-        int held[2];       /* shared locks of slots, until the process ends */
+        int held[2];       /* shared locks of slots, until the deed is done */
         size_t n_held;
         StoreError error;  /* the first failure, see store_fail() */
         const char *step;
@@ -62,6 +62,8 @@ const char *store_error_name(StoreError error);
 
 /* The slot's lock is free and stays so until we end, its cgroups are gone. */
 int store_claim(Store *s, const SlotTable *table, uint64_t number, uint32_t *ret);
+/* Lets go of all slots: before the answer, since who gets it may start the slot's supervisor at once. */
+void store_release(Store *s);
 
 int sync_fd(int fd);
 int open_folder(int parent, const char *name); /* of ours; negative errno */
