@@ -62,15 +62,12 @@ def store():
     """Layers that nothing names, and records without a slot. Only when no deletion is under way."""
     found = []
     named = set()
-    for folder, _, names in os.walk(f'{STORE}/slots'):
-        for name in names + _links(folder):
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                named.update(os.readlink(path).split(':'))
-    for name in _list(f'{STORE}/images'):
-        path = f'{STORE}/images/{name}'
-        if os.path.islink(path):
-            named.update(os.readlink(path).split(':'))
+    for kind in ('slots', 'images'):    # an image is the folder of the slot that it was unpacked in
+        for folder, _, names in os.walk(f'{STORE}/{kind}'):
+            for name in names + _links(folder):
+                path = os.path.join(folder, name)
+                if os.path.islink(path):
+                    named.update(os.readlink(path).split(':'))
     found += [f'layer {name}' for name in _list(f'{STORE}/layers') if name not in named]
     found += [f'trash {name}' for name in _list(f'{STORE}/trash')]
     slots = set(_list(f'{STORE}/slots'))
