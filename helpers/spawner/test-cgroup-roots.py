@@ -104,9 +104,12 @@ def as_berth_cgroup() -> None:
 
 
 def test_roots(found: dict) -> None:
+    for mount in found:
+        os.chmod(MOUNTS / mount, 0o555)  # as the kernel makes the first of all
     spawner = Spawner(SPAWNER)
     for mount, (_, kind, _) in found.items():
         check_root(MOUNTS / mount, kind)
+        assert os.stat(MOUNTS / mount).st_mode & 0o777 == 0o555, mount
         can_make_slots(MOUNTS / mount)
     spawner.end()
     # Again: nothing changes. A start that was broken off after the folder was made is made good.
