@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define EXECUTING_MAX 32U     /* calls at once to one supervisor */
+#define ASKING_MAX 10U /* calls at once to one supervisor, which takes 16 connections, Watch's and a stop's among them */
 #define PTMX makedev(5, 2)
 #define UNIX98_MASTER_MAJOR 128
 
@@ -23,12 +23,12 @@ typedef struct Ask {
         Operation op;
         uint32_t asked;
         uint64_t life;      /* serial of the life that was asked */
+        bool counted;       /* in its life's asking */
         Method method;
         json_t *parameters;
         Done plain;
         /* Execute: */
         bool terminal;
-        bool counted;       /* in its life's executing */
         int fds[3];         /* the caller's own */
         int sent[3];        /* those that are there, in the order of their indices */
         size_t n_sent;
@@ -130,10 +130,8 @@ static int execute_finish(Operation *o, unsigned step, Answer *answer) {
 static void execute_done(Operation *o, const EngineError *error) {
         Ask *a = ask(o);
         Engine *e = o->engine;
-        Life *l = ask_life(a);
+        Life *l;
 
-        if (l && a->counted)
-                l->executing--;
         for (size_t i = 0; error && i < 3; i++)
                 a->got[i] = close_fd(a->got[i]);
         a->done(a->userdata, error ? NULL : a->process, error ? 0 : a->pid, a->got, error);
@@ -144,12 +142,34 @@ static void execute_done(Operation *o, const EngineError *error) {
                 e->callbacks.process_exited(e->userdata, a->asked, a->process, -1, 0);
 }
 
+static void ask_enter(Ask *a, Life *l) {
+        a->counted = true;
+        l->asking++;
+        operation_begin(&a->op);
+}
+
+/* The next that waits gets the place. */
+static void ask_leave(Ask *a) {
+        Life *l = ask_life(a);
+        Operation *next;
+
+        if (!l || !a->counted)
+                return;
+        l->asking--;
+        next = TAILQ_FIRST(&l->waiting);
+        if (next && l->state == LIFE_RUNNING) {
+                TAILQ_REMOVE(&l->waiting, next, queue);
+                ask_enter(ask(next), l);
+        }
+}
+
 static void ask_done(Operation *o, const EngineError *error) {
         EngineError gone = { .error = "NotRunning", .message = (char *) "the container has stopped meanwhile" };
         Ask *a = ask(o);
 
         if (error && !streq(error->error, "NotRunning") && !ask_life(a))
                 error = &gone;
+        ask_leave(a);
         if (a->done)
                 execute_done(o, error);
         else
@@ -205,8 +225,10 @@ static void ask_go(Ask *a) {
 
         if (!l || l->state != LIFE_RUNNING)
                 operation_refuse(&a->op, "NotRunning", "it is not running");
+        else if (l->asking >= ASKING_MAX)
+                TAILQ_INSERT_TAIL(&l->waiting, &a->op, queue);
         else
-                operation_begin(&a->op);
+                ask_enter(a, l);
 }
 
 static int ask_plain(Engine *e, const Recipe *recipe, uint32_t slot, Method method, json_t *parameters, Done done) {
@@ -264,7 +286,6 @@ static int execute_descriptors(Ask *a, const ExecRequest *q) {
 int engine_exec(Engine *e, const ExecRequest *q,
                 void (*done)(void *userdata, const char *process, pid_t pid, int fds[static 3], const EngineError *error),
                 void *userdata) {
-        Life *l;
         Ask *a;
         int r;
 
@@ -279,16 +300,9 @@ int engine_exec(Engine *e, const ExecRequest *q,
         a->terminal = q->terminal;
         r = execute_descriptors(a, q);
 
-        l = ask_life(a);
         if (r < 0)
                 operation_refuse(&a->op, "HelperFailed", "out of memory");
-        else if (l && l->executing >= EXECUTING_MAX)
-                operation_refuse(&a->op, "LimitReached", "too many programs are being started in it; try again");
-        else {
-                a->counted = l != NULL;
-                if (l)
-                        l->executing++;
+        else
                 ask_go(a);
-        }
         return 0;
 }

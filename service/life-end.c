@@ -171,7 +171,7 @@ void life_end(Life *l, bool kill, LifeEnded ended, void *userdata) {
                 return end_go(l, END_NAMESPACE);
 
         /* While the supervisor goes, the helper that removes its cgroups starts. */
-        if (!l->warm)
+        if (!requests_are_warm(&l->engine->requests, PEER_CGROUP))
                 l->warm = engine_warm(l->engine, "stop");
         end_go(l, END_CLOSE);
 }

@@ -49,6 +49,7 @@ typedef enum OperationState {
 /* The kinds embed it as their first member. */
 struct Operation {
         TAILQ_ENTRY(Operation) list;
+        TAILQ_ENTRY(Operation) queue; /* while it waits for another to end, see exec.c */
         Engine *engine;
         const Recipe *recipe;
         OperationState state;

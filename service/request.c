@@ -420,6 +420,16 @@ static void warm_add(Warm *w, Peer peer) {
         TAILQ_INSERT_TAIL(&w->engine->requests.warm, i, list);
 }
 
+bool requests_are_warm(const Requests *r, Peer peer) {
+        WarmWire *w;
+
+        TAILQ_FOREACH(w, &r->warm, list)
+                if (w->peer == peer)
+                        return true;
+
+        return false;
+}
+
 Warm *engine_warm(Engine *e, const char *verb) {
         static const struct {
                 const char *verb;

@@ -381,6 +381,9 @@ static void test_row(const Row *row, Fault fault) {
 }
 
 static bool applies(const Row *row, Fault fault) {
+        if (fault == FAULT_LIE)
+                return row->operation == do_start &&
+                       (row->method == SUPERVISOR_CREATE || row->method == SUPERVISOR_START);
         if (row->method != SPAWN_SUPERVISOR)
                 return fault != FAULT_BUSY;
 
@@ -566,6 +569,13 @@ static void test_lost(void) {
         }
 }
 
+static unsigned many;
+
+static void on_one_of_many(void *userdata, const EngineError *error) {
+        check(!error);
+        many++;
+}
+
 static void exec_try(int in, int out, int err, bool terminal) {
         static char *const argv[] = { (char *) "/bin/true", NULL };
 
@@ -619,9 +629,17 @@ static void test_exec(void) {
                 exec_try(open("/dev/null", O_RDONLY | O_CLOEXEC), -EBADF, -EBADF, false);
                 run_until(got.done);
                 check(streq(got.error, f == FAULT_HANG ? "TimedOut" : "HelperFailed"));
-                check(got.fds[0] < 0 && got.fds[1] < 0 && got.fds[2] < 0 && engine->slots[3].life->executing == 0);
+                check(got.fds[0] < 0 && got.fds[1] < 0 && got.fds[2] < 0 && engine->slots[3].life->asking == 0);
                 engine->timeouts[SUPERVISOR_EXECUTE] = method_table[SUPERVISOR_EXECUTE].timeout;
         }
+        /* Many at once: some wait for others, all are done. */
+        begin();
+        for (unsigned i = 0; i < 40; i++)
+                check_equal(engine_process_signal(engine, 3, "p9", 15, (Done) { on_one_of_many, NULL }), 0);
+        check_equal(engine->slots[3].life->asking, 10);
+        run_until(many == 40);
+        check_equal(engine->slots[3].life->asking, 0);
+
         begin();
         check_equal(engine_process_signal(engine, 3, "p9", 15, (Done) { on_done, NULL }), 0);
         run_until(got.done);

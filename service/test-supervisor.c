@@ -134,6 +134,20 @@ static json_t *execute(json_t *parameters, int fds[], size_t *n) {
         return reply;
 }
 
+/* The host's own namespace, another process, a folder where a pipe should be. */
+static void lie(Method method, json_t *reply, int fds[]) {
+        if (method == SUPERVISOR_CREATE) {
+                close(fds[1]);
+                fds[1] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+        }
+        if (method == SUPERVISOR_START)
+                json_object_set_new(reply, "pid", json_integer(getppid()));
+        if (method == SUPERVISOR_EXECUTE) {
+                close(fds[0]);
+                fds[0] = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        }
+}
+
 static void serve(int fd, json_t *call) {
         const char *name = json_string_value(json_object_get(call, "method")) + strlen("org.berth1.Supervisor.");
         json_t *parameters = json_object_get(call, "parameters"), *reply = json_object();
@@ -176,6 +190,8 @@ static void serve(int fd, json_t *call) {
                 reply = json_pack("{s:i, s:i, s:i}", "entries", 3, "bytes", 3000, "skipped", 2);
         }
 
+        if (fault == FAULT_LIE)
+                lie(method, reply, fds);
         if (world_answer(fd, "Supervisor", fault, reply, false, fds, &n) && fault == FAULT_EOF)
                 leave();
         while (n > 0)

@@ -43,7 +43,7 @@ static const char *const sockets[_PEER_HELPERS] = { "cgroup", "idmap", "mount", 
 
 const char *fault_name(Fault f) {
         static const char *const names[_FAULT_MAX] = { "none", "error", "busy", "hang", "eof", "garbage", "fields", "fds",
-                                                       "twice" };
+                                                       "twice", "lie" };
 
         return names[f];
 }

@@ -23,6 +23,7 @@ typedef enum Fault {
         FAULT_FIELDS,  /* a reply with a field that nobody knows */
         FAULT_FDS,     /* a descriptor more than there should be */
         FAULT_TWICE,   /* two replies */
+        FAULT_LIE,     /* of a supervisor: another namespace, another process, a folder for a pipe */
         _FAULT_MAX,
 } Fault;
 
