@@ -22,7 +22,7 @@
 #include "public.h"
 #include "slots.h"
 
-static int count_entry(void *userdata, const char *name) {
+static int count_entry(void *userdata, int folder, const char *name) {
         ++*(size_t *) userdata;
         return 0;
 }
@@ -100,7 +100,7 @@ int create_image(Store *s, const SlotTable *t, const NewSlot *new, Created *ret)
         r = claim_free(s, t, SLOT_IMAGE, new, &n);
         if (r < 0)
                 return r;
-        r = each_entry(s->images, count_entry, &images);
+        r = each_entry(s->images, ".", count_entry, &images);
         if (r < 0)
                 return store_fail(s, STORE_KERNEL, "count the images", r);
         if (images >= IMAGES_MAX)
@@ -294,7 +294,7 @@ static int take_away(Store *s, int folder, const char *name) {
 }
 
 int destroy(Store *s, const SlotTable *t, uint64_t slot, bool snapshots) {
-        _cleanup_close_ int fd = -EBADF, folder = -EBADF;
+        _cleanup_close_ int fd = -EBADF;
         char name[SLOT_NAME_SIZE];
         bool readable;
         Record record;
@@ -309,12 +309,9 @@ int destroy(Store *s, const SlotTable *t, uint64_t slot, bool snapshots) {
         fd = open_folder(s->slots, name);
         if (fd < 0)
                 return store_fail(s, fd == -ENOENT ? STORE_NO_SUCH_SLOT : STORE_KERNEL, "look up", fd);
-        folder = open_folder(fd, "snapshots");
-        if (folder >= 0) {
-                r = each_entry(folder, count_entry, &count);
-                if (r < 0)
-                        return store_fail(s, STORE_KERNEL, "count the snapshots", r);
-        }
+        r = each_entry(fd, "snapshots", count_entry, &count);
+        if (r < 0 && r != -ENOENT)
+                return store_fail(s, STORE_KERNEL, "count the snapshots", r);
         if (!MUTATION(storage_still_used) && count > 0 && !snapshots)
                 return store_fail(s, STORE_STILL_USED, "snapshots", -ENOTEMPTY);
 

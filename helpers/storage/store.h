@@ -72,8 +72,9 @@ int read_link(int folder, const char *name, char *ret, size_t size);
 /* A new file with this content, synced. */
 int write_new(int folder, const char *name, mode_t mode, const char *text, size_t size);
 
-/* Calls back for each entry; stops at the first negative result. */
-int each_entry(int folder, int (*callback)(void *userdata, const char *name), void *userdata);
+/* Calls back for each entry of the folder parent/name ("." for parent itself), which is open as folder meanwhile; stops at
+ * the first negative result. */
+int each_entry(int parent, const char *name, int (*callback)(void *userdata, int folder, const char *name), void *userdata);
 
 /* Everything of ours in tmp/, and a public record that was not published. */
 int tmp_clear(Store *s);

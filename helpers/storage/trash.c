@@ -70,12 +70,12 @@ static int mark_trash(void *userdata, uint32_t slot) {
 }
 
 /* A record of a slot that is not there. None comes about, but nobody may be taken for another if one did. */
-static int sweep_public(void *userdata, const char *name) {
+static int sweep_public(void *userdata, int folder, const char *name) {
         Sweep *sweep = userdata;
         uint32_t slot;
 
         if (slot_name_parse(name, &slot) >= 0 && !sweep->published[slot])
-                (void) unlinkat(sweep->store->public_slots, name, 0);
+                (void) unlinkat(folder, name, 0);
         return 0;
 }
 
@@ -118,7 +118,7 @@ static int remove_empty(Store *s, const char *name) {
         return unlinkat(s->layers, name, AT_REMOVEDIR) < 0 ? -errno : 1;
 }
 
-static int sweep_layer(void *userdata, const char *name) {
+static int sweep_layer(void *userdata, int folder, const char *name) {
         Sweep *sweep = userdata;
         Store *s = sweep->store;
         uint64_t id;
@@ -157,12 +157,12 @@ int collect_trash(Store *s, const SlotTable *t, uint64_t slot, uint64_t *ret_ent
                 return r;
         r = walk_store(s, &visitor);
         if (r >= 0)
-                r = each_entry(s->public_slots, sweep_public, &sweep);
+                r = each_entry(s->public_slots, ".", sweep_public, &sweep);
         if (r < 0)
                 return store_fail(s, STORE_KERNEL, "look through the store", r);
 
         layer_set_sort(&sweep.used);
-        r = each_entry(s->layers, sweep_layer, &sweep);
+        r = each_entry(s->layers, ".", sweep_layer, &sweep);
         if (r >= 0 && sweep.content >= 0) {
                 r = sync_fd(sweep.content);
                 if (r >= 0)
