@@ -62,7 +62,7 @@ static const Field fields_limits[] = {
 static int find_target(Call *call, const Parameters *p, Target *ret) {
         int r;
 
-        if ((p->number != NUMBER_NONE) == (p->userns >= 0))
+        if (!MUTATION(cgroup_target) && (p->number != NUMBER_NONE) == (p->userns >= 0))
                 return call_error(call, "BadSlot", "slot or namespace", -EINVAL);
         if (p->userns >= 0) {
                 r = slot_of_userns(&call->slots, &call->userns, p->userns, &ret->slot);
