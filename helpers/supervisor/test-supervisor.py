@@ -617,6 +617,31 @@ def test_no_descriptor_leaks() -> None:
     c.kill()
 
 
+def test_hostile_devices() -> None:
+    """Another file in place of one of the host's devices is not taken for it."""
+    for source, target in (("/dev/zero", "/dev/full"), ("/etc/passwd", "/dev/tty")):
+        run("mount", "--bind", source, target)
+        try:
+            expect("Failed", "device node", "ENODEV", box_fails)
+        finally:
+            run("umount", target)
+
+
+def test_controllers_enabled_inside() -> None:
+    """Where init has enabled a controller, its cgroup takes no process: Execute finds another place in the payload."""
+    v2 = [testbed.CGROUPS / name for name, v2 in testbed.hierarchies() if v2]
+    if not v2 or "pids" not in (v2[0] / "cgroup.controllers").read_text():
+        print("# no controller on v2 here: the place beside init's is not tried")
+        return
+    inside = "/" + "/".join(v2[0].parts[1:])
+    c = box(["/bin/sh", "-c", f"cd {inside} && mkdir init && echo 1 >init/cgroup.procs && echo +pids >cgroup.subtree_control && "
+             "exec sleep 1000"])
+    testbed.wait_for(lambda: "/init" in pathlib.Path(f"/proc/{c.pid}/cgroup").read_text())
+    testbed.wait_for(lambda: "pids" in (v2[0] / "berth/0/payload/cgroup.subtree_control").read_text())
+    assert "0::/.berth\n" in c.output("cat", "/proc/self/cgroup")
+    c.kill()
+
+
 def test_start_is_fast() -> None:
     best = min(timed_start() for _ in range(10))
     print(f"# Create and Start together: {best * 1000:.2f} ms at best")
