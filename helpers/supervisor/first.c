@@ -52,6 +52,8 @@ static int become_root(int socket) {
         r = child_die_with_parent();
         if (r < 0)
                 return r;
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return -errno;
         /* The supervisor may have died between the two. */
         return recv(socket, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -EOWNERDEAD : 0;
 }
