@@ -9,11 +9,8 @@ build: packages
 packages:
 	@tests/packages
 
-demo: build
-	@BERTH_BUILD=$(abspath $(BUILD)) tests/demo
-
 check: packages
-	@BUILD=$(abspath $(BUILD)) tests/run
+	@tests/run
 
 privileged-lines: build
 	@BUILD=$(BUILD) tests/privileged-lines
@@ -24,4 +21,4 @@ fresh: packages
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
-.PHONY: build packages demo check privileged-lines fresh install
+.PHONY: build packages check privileged-lines fresh install

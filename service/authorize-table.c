@@ -14,10 +14,10 @@
 
 const Member authorize_table[] = {
         /* interface, member                who            action                verb               warm        handler */
-        { MANAGER, "CreateContainer",       WHO_ACTION,    "container.create",   "create",          "create",   manager_method_create_container },
+        { MANAGER, "CreateContainer",       WHO_ACTION,    "container.create",   "create",          NULL,       manager_method_create_container },
         { MANAGER, "GetContainer",          WHO_EVERYBODY, NULL,                 NULL,              NULL,       manager_method_get_container },
         { MANAGER, "ListContainers",        WHO_EVERYBODY, NULL,                 NULL,              NULL,       manager_method_list_containers },
-        { MANAGER, "ImportImage",           WHO_ACTION,    "image.import",       "import",          "import",   manager_method_import_image },
+        { MANAGER, "ImportImage",           WHO_ACTION,    "image.import",       "import",          NULL,       manager_method_import_image },
         { MANAGER, "GetImage",              WHO_EVERYBODY, NULL,                 NULL,              NULL,       manager_method_get_image },
         { MANAGER, "CheckHost",             WHO_EVERYBODY, NULL,                 NULL,              NULL,       manager_method_check_host },
         { MANAGER, "Permissions",           WHO_EVERYBODY, NULL,                 NULL,              NULL,       manager_method_permissions },

@@ -148,7 +148,8 @@ static int ask(BusCall *q, const Subject *s, Asked *asked, sd_bus_error *error) 
                 return refuse(q, POLKIT_UNREACHABLE, error);
         }
         q->asked = asked;
-        /* An outsider must not be able to make the machine start processes by asking for what it will not get. */
+        /* An outsider must not be able to make the machine start processes by asking for what it will not get: only for the
+         * owner of what is there already, so never for create and import, which the table leaves cold. */
         if (q->member->warm && s->owner == q->uid)
                 q->warm = engine_warm(q->manager->engine, q->member->warm);
         return 0;

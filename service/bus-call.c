@@ -81,6 +81,13 @@ int bus_call_reply(BusCall *q, const char *types, ...) {
         return bus_call_reply_message(q, reply);
 }
 
+static int check_store(const BusCall *q, sd_bus_error *error) {
+        if (!q->manager->store_readable && q->member->who != WHO_EVERYBODY)
+                return sd_bus_error_set(error, ERROR_HELPER_FAILED,
+                                        "The store cannot be read, so nothing can be done but look. `berth check` says more.");
+        return 0;
+}
+
 void bus_call_run(BusCall *q) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
@@ -88,6 +95,8 @@ void bus_call_run(BusCall *q) {
         assert(q->caller->known);
         q->uid = q->caller->uid;
         r = sd_bus_message_rewind(q->message, true);
+        if (r >= 0)
+                r = check_store(q, &error);
         if (r >= 0)
                 r = q->member->handler(q, &error);
         if (r >= 0)

@@ -41,8 +41,7 @@ struct Life {
         pid_t init;
 
         Request *watch;
-        unsigned asking;   /* calls under way on connections of their own */
-        TAILQ_HEAD(, Operation) waiting; /* calls that wait for one of those to end */
+        unsigned executing;
         TAILQ_HEAD(, Process) processes;
         size_t n_processes;
         bool reported;     /* init's end */

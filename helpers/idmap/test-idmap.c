@@ -407,9 +407,7 @@ int main(int argc, char *argv[]) {
         test_undumpable();
         test_parameters();
         test_signal();
-        if (!TEST_INSTRUMENTED) {
-                test_attacks();
-                test_bait();
-        }
+        test_attacks();
+        test_bait();
         return 0;
 }

@@ -108,8 +108,7 @@ static int lock_in_child(Lock *l) {
         return 0;
 }
 
-/* The address sanitizer would take our memory's stack for this one's at _exit(). */
-__attribute__((no_sanitize("address"))) static int child(void *argument) {
+static int child(void *argument) {
         Lock *l = argument;
 
         l->error = lock_in_child(l);

@@ -248,8 +248,8 @@ static void print_slot(FILE *f, json_t *entry, const char *known) {
         }
 }
 
-char *state_of(json_t *all, const char *known) {
-        json_t *entry;
+char *state_text(const char *known) {
+        json_t *all = list_all(), *entry;
         char path[256], *text = NULL, *chain;
         size_t size, i;
         FILE *f;
@@ -269,14 +269,6 @@ char *state_of(json_t *all, const char *known) {
                 free(chain);
         }
         check(fclose(f) == 0);
-
-        return text;
-}
-
-char *state_text(const char *known) {
-        json_t *all = list_all();
-        char *text = state_of(all, known);
-
         json_decref(all);
 
         return text;
@@ -325,8 +317,8 @@ static void check_public(json_t *entry) {
         }
 }
 
-void check_store_of(json_t *all) {
-        json_t *entry;
+void check_store(void) {
+        json_t *all = list_all(), *entry;
         Uses uses = {};
         size_t i;
 
@@ -352,12 +344,6 @@ void check_store_of(json_t *all) {
                 }
         }
         free(uses.text);
-}
-
-void check_store(void) {
-        json_t *all = list_all();
-
-        check_store_of(all);
         json_decref(all);
 }
 
