@@ -516,6 +516,30 @@ def test_many_processes() -> None:
     c.end()
 
 
+def test_every_end_is_told() -> None:
+    """Programs that are over, and their joiners reaped, before the supervisor has read what the joiners said."""
+    c = box(["/bin/sleep", "1000"])
+    w = watch(c)
+    callers = [c.connect() for _ in range(8)]
+    call = {"arguments": ["/bin/true"], "environment": [], "workingDirectory": "/", "user": 0, "group": 0,
+            "terminal": False, "rows": 0, "columns": 0}
+    for turn in range(30):
+        for caller in callers:
+            caller.send("Execute", call)
+        time.sleep(0.0005 * turn)
+        os.kill(c.supervisor, signal.SIGSTOP)
+        time.sleep(0.02)
+        os.kill(c.supervisor, signal.SIGCONT)
+        started = set()
+        for caller in callers:
+            reply, fds, _ = caller.receive()
+            started.add(reply["process"])
+            for fd in fds:
+                os.close(fd)
+        assert {w.receive()[0]["process"] for _ in callers} == started
+    c.kill()
+
+
 def test_no_descriptor_leaks() -> None:
     c = box(["/bin/sleep", "1000"])
     w = watch(c)

@@ -90,10 +90,14 @@ static Process *process_by_pid(Supervisor *s, pid_t pid, bool joiner) {
         return NULL;
 }
 
+/* Is there a program whose number we do not know yet? Its joiner may have been reaped before its word was read. */
 static bool is_joining(const Supervisor *s) {
-        for (size_t i = 0; i < PROCESSES_MAX; i++)
-                if (s->processes[i].id != 0 && s->processes[i].joiner > 0)
+        for (size_t i = 0; i < PROCESSES_MAX; i++) {
+                const Process *p = &s->processes[i];
+
+                if (p->id != 0 && (p->joiner > 0 || (p->socket >= 0 && p->pid <= 0)))
                         return true;
+        }
         return false;
 }
 
