@@ -381,7 +381,13 @@ class Limits(Case):
     def test_length(self):
         """A bomb of headers: nothing of it is kept, but somebody would have to read it."""
         comment = file('x', b'', pax_headers={'comment': 'c' * 900000})
-        self.refuse(gzip.compress(tar(*[comment] * 40)), 'limit: length of the archive', 'EFBIG', 'archive.apparent = 16M\n')
+        self.refuse(gzip.compress(tar(*[comment] * 40), 1), 'limit: length of the archive', 'EFBIG', 'archive.apparent = 16M\n')
+        # The same in what is only skipped: the data of an entry that has none. More than one piece of the stream.
+        linked = info('y', tarfile.LNKTYPE, linkname='x', size=1 << 40)
+        head = tar(file('x'))[:1024] + linked.tobuf(tarfile.PAX_FORMAT)
+        random = os.urandom(2 * MiB)
+        result = self.refuse(gzip.compress(head + random + bytes(40 * MiB), 1), 'limit: length of the archive', 'EFBIG', 'archive.apparent = 1M\n')
+        self.assertEqual(result['entries'], 2)
 
     def test_memory(self):
         """What is remembered does not grow with the archive."""

@@ -51,10 +51,24 @@ static ssize_t read_some(Unpack *u) {
         }
 }
 
+/* Decompressing costs time even where nothing of it is kept. */
+static int check_length(Unpack *u) {
+        uint64_t length = (uint64_t) archive_filter_bytes(u->archive, 0);
+
+        if (!MUTATION(limit_length) && length > u->job->limits.apparent)
+                return job_bad_archive(u->job, "limit: length of the archive", -EFBIG);
+        return 0;
+}
+
 static la_ssize_t archive_read(struct archive *archive, void *userdata, const void **ret) {
         Unpack *u = userdata;
         ssize_t n;
 
+        /* Skipping, the reader may go through all of it before it comes back to us. */
+        if (check_length(u) < 0 || job_progress(u->job) < 0) {
+                archive_set_error(archive, EFBIG, "limit");
+                return ARCHIVE_FATAL;
+        }
         n = read_some(u);
         if (n < 0) {
                 u->read_error = (int) n;
@@ -127,15 +141,6 @@ static int write_block(int fd, const char *data, size_t size, off_t offset) {
                 if (n < 0)
                         return -errno;
         }
-        return 0;
-}
-
-/* Decompressing costs time even where nothing of it is kept. */
-static int check_length(Unpack *u) {
-        uint64_t length = (uint64_t) archive_filter_bytes(u->archive, 0);
-
-        if (!MUTATION(limit_length) && length > u->job->limits.apparent)
-                return job_bad_archive(u->job, "limit: length of the archive", -EFBIG);
         return 0;
 }
 
