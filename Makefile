@@ -9,8 +9,11 @@ build: packages
 packages:
 	@tests/packages
 
+demo: build
+	@BERTH_BUILD=$(abspath $(BUILD)) tests/demo
+
 check: packages
-	@tests/run
+	@BUILD=$(abspath $(BUILD)) tests/run
 
 privileged-lines: build
 	@BUILD=$(BUILD) tests/privileged-lines
@@ -21,4 +24,4 @@ fresh: packages
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
-.PHONY: build packages check privileged-lines fresh install
+.PHONY: build packages demo check privileged-lines fresh install

@@ -111,7 +111,11 @@ static int append_options(sd_bus_message *m, const Arguments *a, Session *s, boo
         if (r >= 0 && a->given[OPTION_USER])
                 r = sd_bus_message_append(m, "{sv}{sv}", "user", "u", a->user, "group", "u", a->group);
         if (r >= 0 && s->terminal) {
-                (void) terminal_size(STDIN_FILENO, &rows, &columns);
+                /* A terminal of no size is one that does not know it. */
+                if (terminal_size(STDIN_FILENO, &rows, &columns) >= 0 && (rows == 0 || columns == 0)) {
+                        rows = 24;
+                        columns = 80;
+                }
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}", "terminal", "b", true, "rows", "u", rows, "columns", "u", columns);
         }
         for (int i = 0; r >= 0 && !s->terminal && i < 3; i++)

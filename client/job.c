@@ -171,7 +171,6 @@ static int loop(Job *job) {
 }
 
 int job_wait(Job *job, sd_bus_message *reply, const char *object) {
-        _cleanup_free_ char *packing = NULL;
         const char *path;
         int r;
 

@@ -232,7 +232,7 @@ static int state_decode(Find *f, Answer *a, State *ret) {
                 (void) close_fd(s.userns);
 
         *ret = s;
-        return r;
+        return r < 0 ? r : decode_check_descriptors(a->reply->message);
 }
 
 static bool state_fits(Find *f, const State *s) {

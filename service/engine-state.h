@@ -41,8 +41,9 @@ struct Engine {
         bool closing;
         sd_event_source *idle;
         TAILQ_HEAD(, Operation) all;
-        uint64_t deadline;   /* for tests: replaces every deadline; 0 */
-        uint64_t trash_delay;
+        /* µs; tests make them short */
+        uint64_t timeouts[_METHOD_MAX];
+        uint64_t kill_timeout, lock_timeout, trash_delay;
 };
 
 /* Something ended: tells the face if nothing else is under way. */

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define EXECUTING_MAX 32U     /* calls at once to one supervisor */
+#define ASKING_MAX 10U /* calls at once to one supervisor, which takes 16 connections, Watch's and a stop's among them */
 #define PTMX makedev(5, 2)
 #define UNIX98_MASTER_MAJOR 128
 
@@ -23,12 +23,12 @@ typedef struct Ask {
         Operation op;
         uint32_t asked;
         uint64_t life;      /* serial of the life that was asked */
+        bool counted;       /* in its life's asking */
         Method method;
         json_t *parameters;
         Done plain;
         /* Execute: */
         bool terminal;
-        bool counted;       /* in its life's executing */
         int fds[3];         /* the caller's own */
         int sent[3];        /* those that are there, in the order of their indices */
         size_t n_sent;
@@ -98,7 +98,7 @@ typedef struct ExecuteReply {
         int fds[3];
 } ExecuteReply;
 
-static int execute_finish(Operation *o, Answer *answer) {
+static int execute_finish(Operation *o, unsigned step, Answer *answer) {
         static const Field fields[] = {
                 { "process", FIELD_STRING, offsetof(ExecuteReply, process), 0, 1, PROCESS_NAME_MAX },
                 { "pid", FIELD_UNSIGNED, offsetof(ExecuteReply, pid), 0, 2, INT32_MAX },
@@ -127,24 +127,13 @@ static int execute_finish(Operation *o, Answer *answer) {
         return 1;
 }
 
-static int ask_finish(Operation *o, unsigned step, Answer *answer) {
-        static const Field none[] = { {} };
-        const char *field;
-        int r;
-
-        if (ask(o)->method == SUPERVISOR_EXECUTE)
-                return execute_finish(o, answer);
-        r = decode(answer->reply->parameters, none, answer->reply->message, NULL, &field);
-        return r < 0 ? r : 1;
-}
-
 static void execute_done(Operation *o, const EngineError *error) {
         Ask *a = ask(o);
         Engine *e = o->engine;
-        Life *l = ask_life(a);
+        Life *l;
 
-        if (l && a->counted)
-                l->executing--;
+        for (size_t i = 0; error && i < 3; i++)
+                a->got[i] = close_fd(a->got[i]);
         a->done(a->userdata, error ? NULL : a->process, error ? 0 : a->pid, a->got, error);
         l = e->slots[a->asked].life; /* the callback may have begun anything */
         if (!error && l && l->serial == a->life)
@@ -153,12 +142,34 @@ static void execute_done(Operation *o, const EngineError *error) {
                 e->callbacks.process_exited(e->userdata, a->asked, a->process, -1, 0);
 }
 
+static void ask_enter(Ask *a, Life *l) {
+        a->counted = true;
+        l->asking++;
+        operation_begin(&a->op);
+}
+
+/* The next that waits gets the place. */
+static void ask_leave(Ask *a) {
+        Life *l = ask_life(a);
+        Operation *next;
+
+        if (!l || !a->counted)
+                return;
+        l->asking--;
+        next = TAILQ_FIRST(&l->waiting);
+        if (next && l->state == LIFE_RUNNING) {
+                TAILQ_REMOVE(&l->waiting, next, queue);
+                ask_enter(ask(next), l);
+        }
+}
+
 static void ask_done(Operation *o, const EngineError *error) {
         EngineError gone = { .error = "NotRunning", .message = (char *) "the container has stopped meanwhile" };
         Ask *a = ask(o);
 
         if (error && !streq(error->error, "NotRunning") && !ask_life(a))
                 error = &gone;
+        ask_leave(a);
         if (a->done)
                 execute_done(o, error);
         else
@@ -176,9 +187,9 @@ static void ask_release(Operation *o) {
                 json_decref(a->parameters);
 }
 
-static const Step execute_steps[] = { { "executing the program", 0, ask_begin, ask_finish, .abandon = true } };
-static const Step signal_steps[] = { { "sending the signal", 0, ask_begin, ask_finish, .abandon = true } };
-static const Step resize_steps[] = { { "setting the terminal's size", 0, ask_begin, ask_finish, .abandon = true } };
+static const Step execute_steps[] = { { "executing the program", 0, ask_begin, execute_finish, .abandon = true } };
+static const Step signal_steps[] = { { "sending the signal", 0, ask_begin, .abandon = true } };
+static const Step resize_steps[] = { { "setting the terminal's size", 0, ask_begin, .abandon = true } };
 
 static const Recipe recipe_execute = { "execute in", execute_steps, 1, ask_done, ask_release };
 static const Recipe recipe_signal = { "signal", signal_steps, 1, ask_done, ask_release };
@@ -214,8 +225,10 @@ static void ask_go(Ask *a) {
 
         if (!l || l->state != LIFE_RUNNING)
                 operation_refuse(&a->op, "NotRunning", "it is not running");
+        else if (l->asking >= ASKING_MAX)
+                TAILQ_INSERT_TAIL(&l->waiting, &a->op, queue);
         else
-                operation_begin(&a->op);
+                ask_enter(a, l);
 }
 
 static int ask_plain(Engine *e, const Recipe *recipe, uint32_t slot, Method method, json_t *parameters, Done done) {
@@ -273,7 +286,6 @@ static int execute_descriptors(Ask *a, const ExecRequest *q) {
 int engine_exec(Engine *e, const ExecRequest *q,
                 void (*done)(void *userdata, const char *process, pid_t pid, int fds[static 3], const EngineError *error),
                 void *userdata) {
-        Life *l;
         Ask *a;
         int r;
 
@@ -288,16 +300,9 @@ int engine_exec(Engine *e, const ExecRequest *q,
         a->terminal = q->terminal;
         r = execute_descriptors(a, q);
 
-        l = ask_life(a);
         if (r < 0)
                 operation_refuse(&a->op, "HelperFailed", "out of memory");
-        else if (l && l->executing >= EXECUTING_MAX)
-                operation_refuse(&a->op, "LimitReached", "too many programs are being started in it; try again");
-        else {
-                a->counted = l != NULL;
-                if (l)
-                        l->executing++;
+        else
                 ask_go(a);
-        }
         return 0;
 }

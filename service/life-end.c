@@ -12,7 +12,6 @@
 
 #define WAIT_FIRST 500U      /* µs */
 #define WAIT_MOST 100000U
-#define WAIT_TOTAL 5000000U
 #define TRIES_MAX 12U
 #define TRIES_KILL 4U        /* Busy so often: something still runs in there */
 
@@ -143,7 +142,7 @@ static void end_go(Life *l, int state) {
         }
         if (state == END_LOCK) {
                 if (slot_is_locked(l->engine->locks, l->slot.number)) {
-                        if (l->end_wait >= (l->engine->deadline ?: WAIT_TOTAL))
+                        if (l->end_wait >= (l->engine->lock_timeout))
                                 return end_finish(l, -EBUSY);
                         return end_again(l, END_LOCK);
                 }
@@ -172,7 +171,7 @@ void life_end(Life *l, bool kill, LifeEnded ended, void *userdata) {
                 return end_go(l, END_NAMESPACE);
 
         /* While the supervisor goes, the helper that removes its cgroups starts. */
-        if (!l->warm)
+        if (!requests_are_warm(&l->engine->requests, PEER_CGROUP))
                 l->warm = engine_warm(l->engine, "stop");
         end_go(l, END_CLOSE);
 }

@@ -25,6 +25,7 @@ int life_new(Engine *e, uint32_t slot, const char *folder, Life **ret) {
         l->listening = l->namespace[0] = l->namespace[1] = -EBADF;
         l->status = -1;
         TAILQ_INIT(&l->processes);
+        TAILQ_INIT(&l->waiting);
         l->folder = strdup(folder);
         r = l->folder ? slot_by_number(&e->table, slot, &l->slot) : -ENOMEM;
         if (r < 0) {
@@ -133,7 +134,7 @@ static void process_ended(Life *l, const char *name, int status, int signal) {
         Process *p = process_find(l, name);
 
         /* Its end may be told on this connection before its start is told on the other. */
-        if (!p && l->executing > 0 && l->n_processes < PROCESSES_MAX)
+        if (!p && l->asking > 0 && l->n_processes < PROCESSES_MAX)
                 p = process_add(l, name);
         if (!p || p->ended)
                 return;
@@ -151,6 +152,12 @@ static void on_over(void *userdata, int result) {
         Operation *stop = l->stop;
         int status = l->reported ? l->status : -1, signal = l->reported ? l->signal : 0;
 
+        while (!TAILQ_EMPTY(&l->waiting)) {
+                Operation *o = TAILQ_FIRST(&l->waiting);
+
+                TAILQ_REMOVE(&l->waiting, o, queue);
+                operation_refuse(o, "NotRunning", "it has stopped");
+        }
         while (!TAILQ_EMPTY(&l->processes)) {
                 Process *p = TAILQ_FIRST(&l->processes);
 

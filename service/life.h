@@ -41,7 +41,8 @@ struct Life {
         pid_t init;
 
         Request *watch;
-        unsigned executing;
+        unsigned asking;   /* calls under way on connections of their own */
+        TAILQ_HEAD(, Operation) waiting; /* calls that wait for one of those to end */
         TAILQ_HEAD(, Process) processes;
         size_t n_processes;
         bool reported;     /* init's end */

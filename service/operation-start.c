@@ -167,6 +167,10 @@ int engine_start(Engine *e, const StartRequest *q, Warm *warm,
                 warm_free(warm);
                 return -EINVAL;
         }
+        /* Nobody was asked, so nothing was begun in advance: each helper starts while those before it work. */
+        if (!warm && !requests_are_warm(&e->requests, PEER_SPAWNED) && !e->slots[q->slot].operation &&
+            !e->slots[q->slot].life)
+                warm = engine_warm(e, "start");
         r = operation_new(e, &recipe, sizeof(StartOperation), q->slot, q->name, warm, &s);
         if (r < 0)
                 return r;

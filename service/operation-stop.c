@@ -9,8 +9,6 @@
 
 #include <signal.h>
 
-#define KILL_USEC 5000000U /* for the supervisor to see init's end after SIGKILL */
-
 typedef struct StopOperation {
         Operation op;
         uint64_t timeout;
@@ -68,7 +66,7 @@ static void stop_kill(Operation *o) {
         s->killing = true;
         s->killed = true;
         o->warm = o->warm ?: engine_warm(o->engine, "stop");
-        if (stop_timer(o, o->engine->deadline ?: KILL_USEC) < 0 ||
+        if (stop_timer(o, o->engine->kill_timeout) < 0 ||
             stop_ask(o, SUPERVISOR_SIGNAL, json_pack("{s:i}", "signal", SIGKILL), on_killed) < 0)
                 stop_force(o);
 }

@@ -3,6 +3,7 @@
 /* The runner of operations. It knows nothing of what the steps do. */
 
 #include "operation.h"
+#include "decode.h"
 #include "errors.h"
 #include "life.h"
 
@@ -164,21 +165,28 @@ void operation_step_done(Operation *o, unsigned step) {
                 operation_turn(o);
 }
 
+/* Nothing is expected but the answer itself. */
+static int finish_empty(Answer *a) {
+        static const Field none[] = { {} };
+        const char *field;
+        int r;
+
+        r = decode(a->reply->parameters, none, a->reply->message, NULL, &field);
+        return r < 0 ? r : 1;
+}
+
 static void on_answer(void *userdata, unsigned step, Answer *a) {
         Operation *o = userdata;
         const Step *s = &o->recipe->steps[step];
         Method method = o->methods[step];
-        int r = 1;
+        int r;
 
         if (!a->reply->continues)
                 o->requests[step] = NULL; /* it has freed itself */
 
         if (a->error) {
-                if (a->sure && o->state == OPERATION_RUNNING && s->refused) {
-                        r = s->refused(o, step, a);
-                        if (r == 0)
-                                return;
-                }
+                if (a->sure && o->state == OPERATION_RUNNING && s->refused && s->refused(o, step, a) == 0)
+                        return;
                 if (a->sure)
                         o->begun &= ~AFTER(step); /* a helper undoes its own work before it says so */
                 error_of_answer(&o->error, method, a, o->recipe->verb, o->name, s->name);
@@ -190,8 +198,9 @@ static void on_answer(void *userdata, unsigned step, Answer *a) {
                 return;
         }
 
-        if (s->finish)
-                r = s->finish(o, step, a);
+        r = s->finish ? s->finish(o, step, a) : finish_empty(a);
+        if (r >= 0)
+                r = decode_check_descriptors(a->reply->message) < 0 ? -EINVAL : r;
         if (r < 0)
                 operation_step_failed(o, step, "HelperFailed", "the answer made no sense");
         else if (r > 0)

@@ -16,7 +16,8 @@ typedef struct Step {
         unsigned after; /* AFTER() of the steps that must be done before */
         /* Sends a request with operation_call(). 0: under way; 1: done, or nothing to do; or negative errno. */
         int (*begin)(Operation *o, unsigned step);
-        /* Takes what a good answer brought. 1: the step is done; 0: it goes on; or negative errno. NULL: done. */
+        /* Takes what a good answer brought. 1: the step is done; 0: it goes on; or negative errno. NULL:
+         * it must be empty. */
         int (*finish)(Operation *o, unsigned step, Answer *answer);
         /* May turn an error answer to good: 0: it has sent something else; 1: it is an error. NULL: it is. */
         int (*refused)(Operation *o, unsigned step, Answer *answer);
@@ -48,6 +49,7 @@ typedef enum OperationState {
 /* The kinds embed it as their first member. */
 struct Operation {
         TAILQ_ENTRY(Operation) list;
+        TAILQ_ENTRY(Operation) queue; /* while it waits for another to end, see exec.c */
         Engine *engine;
         const Recipe *recipe;
         OperationState state;

@@ -190,7 +190,8 @@ static Answer answer_of(const Request *r, WireReply *reply) {
                                             reply->result == -EMFILE
                                   ? "Nonsense"
                                   : "Unreachable";
-                (void) snprintf(a.detail, sizeof(a.detail), "%s", strerrorname_np(-reply->result) ?: "");
+                if (streq(a.error, "Unreachable"))
+                        (void) snprintf(a.detail, sizeof(a.detail), "%s", strerrorname_np(-reply->result) ?: "");
                 return a;
         }
         if (reply->error) {
@@ -262,7 +263,6 @@ static Wire *take_warm(Engine *e, Peer peer) {
 
 static int request_send(Request *r) {
         const MethodInfo *info = request_info(r);
-        uint64_t deadline = r->engine->deadline;
         WireCall call = {
                 .method = info->name,
                 .parameters = r->parameters,
@@ -270,7 +270,7 @@ static int request_send(Request *r) {
                 .n_fds = r->n_fds,
                 .fds_max = info->fds_max,
                 .more = info->more,
-                .timeout = info->timeout == UINT64_MAX || deadline == 0 ? info->timeout : deadline,
+                .timeout = r->engine->timeouts[r->method],
                 .handler = on_reply,
                 .userdata = r,
         };
@@ -418,6 +418,16 @@ static void warm_add(Warm *w, Peer peer) {
         }
         g->active++;
         TAILQ_INSERT_TAIL(&w->engine->requests.warm, i, list);
+}
+
+bool requests_are_warm(const Requests *r, Peer peer) {
+        WarmWire *w;
+
+        TAILQ_FOREACH(w, &r->warm, list)
+                if (w->peer == peer)
+                        return true;
+
+        return false;
 }
 
 Warm *engine_warm(Engine *e, const char *verb) {

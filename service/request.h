@@ -127,5 +127,7 @@ typedef struct Requests {
         TAILQ_HEAD(, WarmWire) warm;
 } Requests;
 
+/* Is there a connection ready to be taken? */
+bool requests_are_warm(const Requests *r, Peer peer);
 void requests_init(Requests *r);
 void requests_done(Requests *r);

@@ -62,7 +62,7 @@ static const Field fields_limits[] = {
 static int find_target(Call *call, const Parameters *p, Target *ret) {
         int r;
 
-        if ((p->number != NUMBER_NONE) == (p->userns >= 0))
+        if (!MUTATION(cgroup_target) && (p->number != NUMBER_NONE) == (p->userns >= 0))
                 return call_error(call, "BadSlot", "slot or namespace", -EINVAL);
         if (p->userns >= 0) {
                 r = slot_of_userns(&call->slots, &call->userns, p->userns, &ret->slot);
@@ -102,6 +102,7 @@ static int call_run(Call *call, const Field fields[], Deed *deed) {
         if (r < 0)
                 return r;
         r = deed(&target.slot, &p, &step);
+        target_done(&target); /* before the answer: who gets it may start the slot's supervisor at once */
         if (r < 0)
                 return call_failed(call, &step, r);
         return call_reply(call, /* parameters= */ NULL, /* fds= */ NULL, 0);

@@ -58,6 +58,9 @@ int confine_files(const CgroupTree *tree, int slots) {
         r = add_rule(rules, slots, LANDLOCK_ACCESS_FS_READ_FILE);
         if (r < 0)
                 return r;
+#ifdef INSTRUMENT_COVERAGE
+        return 0; /* the counters are written somewhere else */
+#endif
         if (MUTATION(cgroup_landlock))
                 return 0;
         return syscall(SYS_landlock_restrict_self, rules, 0) < 0 ? -errno : 0;

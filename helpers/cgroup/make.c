@@ -232,7 +232,7 @@ int cgroups_make(const CgroupTree *t, const Slot *slot, Step *step) {
                 return step_failed(step, /* h= */ NULL, "v2 tree", -ENODEV);
         /* A hierarchy that the container did not join would leave it in its starter's cgroup there. */
         for (i = 0; i < t->n; i++)
-                if (t->hierarchies[i].root < 0)
+                if (!MUTATION(cgroup_root) && t->hierarchies[i].root < 0)
                         return step_failed(step, t->hierarchies + i, "berth root", -ENODEV);
 
         for (i = 0; i < t->n && r >= 0; i++)

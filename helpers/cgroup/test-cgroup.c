@@ -359,6 +359,10 @@ static void test_limits_v2(void) {
                 check_text(v2(), "0/memory.max", "67108864");
                 done("SetLimits", json_pack("{s:i, s:i}", "slot", 0, "memoryMaximum", -1));
                 check_text(v2(), "0/memory.max", "max");
+                check(there(v2(), "0/payload/memory.max"));
+                done("SetLimits", json_pack("{s:i, s:i, s:i}", "slot", 0, "tasksMaximum", 100, "cpuWeight", 200));
+                check_text(v2(), "0/pids.max", "100");
+                check_text(v2(), "0/cpu.weight", "200");
         } else
                 refused("SetLimits", json_pack("{s:i, s:i}", "slot", 0, "memoryMaximum", 67108864), "NoController", "memory",
                         "ENODEV");
@@ -468,12 +472,7 @@ static void run(void) {
 }
 
 int main(int argc, char *argv[]) {
-        int r;
-
-        check(argc == 2);
+        check(argc == 3);
         row.program = argv[1];
-        r = test_in_cgroups(/* v2_only= */ true, run);
-        if (r == 0)
-                r = test_in_cgroups(/* v2_only= */ false, run);
-        return r;
+        return test_in_cgroups(/* v2_only= */ streq(argv[2], "v2"), run);
 }

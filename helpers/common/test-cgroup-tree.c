@@ -81,11 +81,8 @@ static void test_hybrid(void) {
         cgroup_tree_close(&t);
 }
 
-int main(void) {
-        int r;
-
-        r = test_in_cgroups(/* v2_only= */ true, test_v2);
-        if (r == 0)
-                r = test_in_cgroups(/* v2_only= */ false, test_hybrid);
-        return r;
+int main(int argc, char *argv[]) {
+        check(argc == 2);
+        return streq(argv[1], "v2") ? test_in_cgroups(/* v2_only= */ true, test_v2)
+                                    : test_in_cgroups(/* v2_only= */ false, test_hybrid);
 }

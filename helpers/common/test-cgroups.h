@@ -8,7 +8,8 @@
 #include <sys/types.h>
 
 /* Runs the function in a child: all hierarchies of the machine below /sys/fs/cgroup, or with v2_only the v2 tree alone as
- * /sys/fs/cgroup itself. Returns its exit status; 77 where the machine has no v1 hierarchy and v2_only is false. */
+ * /sys/fs/cgroup itself, with the controllers that it can be given. Returns its exit status; skips the test where v1 is
+ * wanted and not mounted. */
 int test_in_cgroups(bool v2_only, void (*run)(void));
 
 /* Inside: makes ROOT in each hierarchy, as the spawner does, owned by that user. */

@@ -27,7 +27,7 @@ static int open_beneath(int folder, const char *path, uint64_t flags) {
         long fd;
 
         if (MUTATION(mount_links))
-                how = (struct open_how) { .flags = O_PATH | O_CLOEXEC | flags };
+                how.resolve = 0;
         do
                 fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
         while (fd < 0 && errno == EINTR);

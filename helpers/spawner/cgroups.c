@@ -100,6 +100,22 @@ static int give_away(int root, bool v2, uid_t uid, gid_t gid) {
         return 0;
 }
 
+/* The kernel's own root folders have mode 0555. Root owns them, and so needs no capability to make room for a moment. */
+static int folder_make(int mount) {
+        struct stat st;
+        int r = 0;
+
+        if (mkdirat(mount, ROOT, 0700) >= 0 || errno == EEXIST)
+                return 0;
+        if (errno != EACCES || fstat(mount, &st) < 0 || fchmod(mount, st.st_mode | S_IWUSR) < 0)
+                return -errno;
+        if (mkdirat(mount, ROOT, 0700) < 0 && errno != EEXIST)
+                r = -errno;
+        if (fchmod(mount, st.st_mode) < 0 && r >= 0)
+                r = -errno;
+        return r;
+}
+
 static int root_make(const Hierarchy *h, uid_t uid, gid_t gid) {
         _cleanup_close_ int mount = -EBADF, root = -EBADF;
         char path[128];
@@ -110,8 +126,9 @@ static int root_make(const Hierarchy *h, uid_t uid, gid_t gid) {
         mount = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (mount < 0)
                 return -errno;
-        if (h->root < 0 && mkdirat(mount, ROOT, 0700) < 0 && errno != EEXIST)
-                return -errno;
+        r = h->root < 0 ? folder_make(mount) : 0;
+        if (r < 0)
+                return r;
         root = openat(mount, ROOT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (root < 0)
                 return h->root >= 0 && errno == ENOENT ? 0 : -errno; /* delegated by systemd */

@@ -6,6 +6,7 @@
 
 #include "places.h"
 
+#include "mutation.h"
 #include "service.h"
 #include "slot.h"
 #include "users.h"
@@ -35,7 +36,9 @@ static int place_check(const Place *p, uid_t uid) {
                 return -errno;
         if (!S_ISDIR(st.st_mode))
                 return -ENOTDIR;
-        return st.st_uid != uid || (st.st_mode & 07777 & ~p->mode) != 0 ? -EPERM : 0;
+        if (!MUTATION(spawner_place) && (st.st_uid != uid || (st.st_mode & 07777 & ~p->mode) != 0))
+                return -EPERM;
+        return 0;
 }
 
 static int place_make(const Place *p) {

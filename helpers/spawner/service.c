@@ -5,6 +5,7 @@
 
 #include "service.h"
 
+#include "mutation.h"
 #include "users.h"
 #include "util.h"
 
@@ -37,7 +38,8 @@ static int program_open(const char *path, int *ret) {
                 return -errno;
         if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
                 return -ENOEXEC;
-        if (st.st_uid != 0 || (st.st_mode & 022) != 0 || (st.st_mode & (S_ISUID | S_ISGID)) != 0)
+        if (!MUTATION(spawner_program) &&
+            (st.st_uid != 0 || (st.st_mode & 022) != 0 || (st.st_mode & (S_ISUID | S_ISGID)) != 0))
                 return -EPERM;
 
         *ret = TAKE_FD(fd);

@@ -25,7 +25,9 @@ static int lock_sockets(void) {
         _cleanup_close_ int fd = -EBADF;
 
         fd = open(SOCKETS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        if (fd < 0)
+                return -errno;
+        if (!MUTATION(spawner_lock) && flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return -errno;
         (void) TAKE_FD(fd);
         return 0;
@@ -68,7 +70,9 @@ static int listener_check(int fd) {
         if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t) { sizeof(int) }) < 0 ||
             getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t) { sizeof(int) }) < 0)
                 return -errno;
-        return type == SOCK_STREAM && listening ? 0 : -EINVAL;
+        if (!MUTATION(spawner_listener) && (type != SOCK_STREAM || !listening))
+                return -EINVAL;
+        return 0;
 }
 
 /* Whose socket is it? NULL if no row's. */

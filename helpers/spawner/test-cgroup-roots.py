@@ -104,9 +104,12 @@ def as_berth_cgroup() -> None:
 
 
 def test_roots(found: dict) -> None:
+    for mount in found:
+        os.chmod(MOUNTS / mount, 0o555)  # as the kernel makes the first of all
     spawner = Spawner(SPAWNER)
     for mount, (_, kind, _) in found.items():
         check_root(MOUNTS / mount, kind)
+        assert os.stat(MOUNTS / mount).st_mode & 0o777 == 0o555, mount
         can_make_slots(MOUNTS / mount)
     spawner.end()
     # Again: nothing changes. A start that was broken off after the folder was made is made good.
@@ -167,7 +170,7 @@ def main() -> int:
     if not found:
         print("skipped: no cgroup hierarchy below /sys/fs/cgroup", file=sys.stderr)
         return 77
-    name = f"berth-test-{os.getpid()}"
+    name = f"berth-test-{os.environ[testbed.INSIDE]}"
     made = []
     try:
         for where, _, _ in found.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A machine of its own for tests of the spawner: private mounts over /run, /var/lib, the programs' folder, and the accounts.
+"""A machine of its own for tests of the spawner: processes, private mounts over /run, /var/lib, the programs, the accounts.
 
 Nothing of the real machine changes. enter() runs the calling script again inside; it needs root, else the test is skipped."""
 
@@ -24,8 +24,10 @@ def enter() -> None:
         print("skipped: needs root", file=sys.stderr)
         sys.exit(77)
     if INSIDE not in os.environ:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
+        os.environ[INSIDE] = str(os.getpid())
+        # A process namespace, so that whatever a failed test leaves behind ends with it; a shell is its init and reaps.
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
+                              "sh", "-c", '"$@"; exit $?', "sh", sys.executable, *sys.argv])
 
 
 def run(*command: object) -> None:

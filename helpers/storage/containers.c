@@ -22,7 +22,7 @@
 #include "public.h"
 #include "slots.h"
 
-static int count_entry(void *userdata, const char *name) {
+static int count_entry(void *userdata, int folder, const char *name) {
         ++*(size_t *) userdata;
         return 0;
 }
@@ -57,7 +57,14 @@ static int claim_free(Store *s, const SlotTable *t, SlotKind kind, const NewSlot
         return name_check_free(s, kind, new->name);
 }
 
-int create_container(Store *s, const SlotTable *t, const NewSlot *new, const char *image, CreationID *ret) {
+static Created created_of(const Record *record) {
+        Created c = { .time = record->created };
+
+        memcpy(c.id, record->creation, sizeof(c.id));
+        return c;
+}
+
+int create_container(Store *s, const SlotTable *t, const NewSlot *new, const char *image, Created *ret) {
         _cleanup_holding_ Holding source = HOLDING_NONE;
         Chain base = {};
         Record record;
@@ -80,11 +87,11 @@ int create_container(Store *s, const SlotTable *t, const NewSlot *new, const cha
         if (r < 0)
                 return r;
 
-        memcpy(ret->text, record.creation, sizeof(ret->text));
+        *ret = created_of(&record);
         return 0;
 }
 
-int create_image(Store *s, const SlotTable *t, const NewSlot *new, CreationID *ret) {
+int create_image(Store *s, const SlotTable *t, const NewSlot *new, Created *ret) {
         size_t images = 0;
         Record record;
         uint32_t n;
@@ -93,7 +100,7 @@ int create_image(Store *s, const SlotTable *t, const NewSlot *new, CreationID *r
         r = claim_free(s, t, SLOT_IMAGE, new, &n);
         if (r < 0)
                 return r;
-        r = each_entry(s->images, count_entry, &images);
+        r = each_entry(s->images, ".", count_entry, &images);
         if (r < 0)
                 return store_fail(s, STORE_KERNEL, "count the images", r);
         if (images >= IMAGES_MAX)
@@ -105,7 +112,7 @@ int create_image(Store *s, const SlotTable *t, const NewSlot *new, CreationID *r
         if (r < 0)
                 return r;
 
-        memcpy(ret->text, record.creation, sizeof(ret->text));
+        *ret = created_of(&record);
         return 0;
 }
 
@@ -173,7 +180,7 @@ static int clone_base(Store *s, Holding *source, const char *snapshot, Chain *re
         return snapshot_open(s, folder, snapshot, &created, ret);
 }
 
-int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *snapshot, const NewSlot *new, CreationID *ret) {
+int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *snapshot, const NewSlot *new, Created *ret) {
         _cleanup_holding_ Holding source = HOLDING_NONE;
         Chain before, base;
         Record record;
@@ -203,7 +210,7 @@ int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *sna
                 return r;
         }
 
-        memcpy(ret->text, record.creation, sizeof(ret->text));
+        *ret = created_of(&record);
         return 0;
 }
 
@@ -287,7 +294,7 @@ static int take_away(Store *s, int folder, const char *name) {
 }
 
 int destroy(Store *s, const SlotTable *t, uint64_t slot, bool snapshots) {
-        _cleanup_close_ int fd = -EBADF, folder = -EBADF;
+        _cleanup_close_ int fd = -EBADF;
         char name[SLOT_NAME_SIZE];
         bool readable;
         Record record;
@@ -302,12 +309,9 @@ int destroy(Store *s, const SlotTable *t, uint64_t slot, bool snapshots) {
         fd = open_folder(s->slots, name);
         if (fd < 0)
                 return store_fail(s, fd == -ENOENT ? STORE_NO_SUCH_SLOT : STORE_KERNEL, "look up", fd);
-        folder = open_folder(fd, "snapshots");
-        if (folder >= 0) {
-                r = each_entry(folder, count_entry, &count);
-                if (r < 0)
-                        return store_fail(s, STORE_KERNEL, "count the snapshots", r);
-        }
+        r = each_entry(fd, "snapshots", count_entry, &count);
+        if (r < 0 && r != -ENOENT)
+                return store_fail(s, STORE_KERNEL, "count the snapshots", r);
         if (!MUTATION(storage_still_used) && count > 0 && !snapshots)
                 return store_fail(s, STORE_STILL_USED, "snapshots", -ENOTEMPTY);
 

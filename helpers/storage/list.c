@@ -47,7 +47,8 @@ typedef struct Listing {
 
         LayerSet used;
         bool damaged, trash;
-        bool published[SLOTS_MAX];
+        size_t missing; /* public records */
+        bool occupied[SLOTS_MAX], published[SLOTS_MAX];
 } Listing;
 
 static void listing_done(Listing *l) {
@@ -190,9 +191,8 @@ static int list_slot(void *userdata, uint32_t slot, const Record *record, const 
         r = mark(l, chain);
         if (r < 0)
                 return r;
-        l->published[slot] = true;
-        if (record && !public_exists(l->store, slot))
-                l->trash = true;
+        l->occupied[slot] = true;
+        l->missing += record && !l->published[slot];
         r = add_slot(l, slot, record && chain ? record->kind : SLOT_DAMAGED, record, chain && chain->n > 1);
         l->n_snapshots = 0;
 
@@ -203,7 +203,7 @@ static int list_trash(void *userdata, uint32_t slot) {
         return add_slot(userdata, slot, SLOT_TRASH, NULL, false);
 }
 
-static int look_for_layer(void *userdata, const char *name) {
+static int look_for_layer(void *userdata, int folder, const char *name) {
         Listing *l = userdata;
         uint64_t id;
 
@@ -212,16 +212,18 @@ static int look_for_layer(void *userdata, const char *name) {
         return 0;
 }
 
-static int look_for_public(void *userdata, const char *name) {
+static int look_for_public(void *userdata, int folder, const char *name) {
         Listing *l = userdata;
         uint32_t slot;
 
-        if (slot_name_parse(name, &slot) < 0 || !l->published[slot])
+        if (slot_name_parse(name, &slot) >= 0)
+                l->published[slot] = true;
+        else
                 l->trash = true;
         return 0;
 }
 
-static int look_for_anything(void *userdata, const char *name) {
+static int look_for_anything(void *userdata, int folder, const char *name) {
         ((Listing *) userdata)->trash = true;
         return 0;
 }
@@ -230,11 +232,14 @@ static int look_for_trash(Listing *l) {
         int r;
 
         layer_set_sort(&l->used);
-        r = each_entry(l->store->layers, look_for_layer, l);
+        r = each_entry(l->store->layers, ".", look_for_layer, l);
         if (r >= 0)
-                r = each_entry(l->store->public_slots, look_for_public, l);
-        if (r >= 0)
-                r = each_entry(l->store->tmp, look_for_anything, l);
+                r = each_entry(l->store->tmp, ".", look_for_anything, l);
+        if (l->missing > 0)
+                l->trash = true;
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+                if (l->published[i] && !l->occupied[i])
+                        l->trash = true;
         /* Nothing can be collected while something names layers that cannot be read. */
         if (l->damaged)
                 l->trash = false;
@@ -264,7 +269,9 @@ int list(Store *s, uint64_t first, json_t **ret) {
 
         if (!l.slots)
                 return store_fail(s, STORE_KERNEL, "memory", -ENOMEM);
-        r = walk_store(s, &visitor);
+        r = each_entry(s->public_slots, ".", look_for_public, &l);
+        if (r >= 0)
+                r = walk_store(s, &visitor);
         if (r < 0 && r != -ECANCELED)
                 return store_fail(s, STORE_KERNEL, "look through the store", r);
         /* Images and slots that do not fit into one page: the last page is the images'. */

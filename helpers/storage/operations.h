@@ -18,15 +18,16 @@ typedef struct NewSlot {
         uid_t owner;
 } NewSlot;
 
-typedef struct CreationID {
-        char text[CREATION_ID_LENGTH + 1];
-} CreationID;
+typedef struct Created {
+        char id[CREATION_ID_LENGTH + 1];
+        uint64_t time; /* µs since 1970 */
+} Created;
 
 /* containers.c. image: NULL for none. */
-int create_container(Store *s, const SlotTable *t, const NewSlot *new, const char *image, CreationID *ret);
-int create_image(Store *s, const SlotTable *t, const NewSlot *new, CreationID *ret);
+int create_container(Store *s, const SlotTable *t, const NewSlot *new, const char *image, Created *ret);
+int create_image(Store *s, const SlotTable *t, const NewSlot *new, Created *ret);
 int seal(Store *s, const SlotTable *t, uint64_t slot);
-int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *snapshot, const NewSlot *new, CreationID *ret);
+int clone_container(Store *s, const SlotTable *t, uint64_t slot, const char *snapshot, const NewSlot *new, Created *ret);
 int rename_container(Store *s, const SlotTable *t, uint64_t slot, const char *name);
 int destroy(Store *s, const SlotTable *t, uint64_t slot, bool snapshots);
 int remove_image(Store *s, const char *name);

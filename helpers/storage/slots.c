@@ -114,12 +114,11 @@ int slot_check_free(Store *s, uint32_t slot) {
 }
 
 typedef struct NameSearch {
-        Store *store;
         SlotKind kind;
         const char *name;
 } NameSearch;
 
-static int name_compare(void *userdata, const char *entry) {
+static int name_compare(void *userdata, int folder, const char *entry) {
         NameSearch *search = userdata;
         char path[SLOT_NAME_SIZE + sizeof("/record")];
         Record record;
@@ -129,14 +128,14 @@ static int name_compare(void *userdata, const char *entry) {
                 return 0;
         (void) snprintf(path, sizeof(path), "%s/record", entry);
         /* A damaged record has no name that could be taken. */
-        if (record_read(search->store->slots, path, &record) < 0)
+        if (record_read(folder, path, &record) < 0)
                 return 0;
 
         return record.kind == search->kind && streq(record.name, search->name) ? -EEXIST : 0;
 }
 
 int name_check_free(Store *s, SlotKind kind, const char *name) {
-        NameSearch search = { s, kind, name };
+        NameSearch search = { kind, name };
         struct stat st;
         int r;
 
@@ -150,7 +149,7 @@ int name_check_free(Store *s, SlotKind kind, const char *name) {
                 if (errno != ENOENT)
                         return store_fail(s, STORE_KERNEL, "name", -errno);
         }
-        r = each_entry(s->slots, name_compare, &search);
+        r = each_entry(s->slots, ".", name_compare, &search);
         if (r < 0)
                 return store_fail(s, r == -EEXIST ? STORE_ALREADY_EXISTS : STORE_KERNEL, "name", r);
 

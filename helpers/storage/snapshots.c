@@ -17,7 +17,7 @@
 #include "mutation.h"
 #include "slots.h"
 
-static int count_entry(void *userdata, const char *name) {
+static int count_entry(void *userdata, int folder, const char *name) {
         ++*(size_t *) userdata;
         return 0;
 }
@@ -59,7 +59,7 @@ static int check_new_snapshot(Store *s, int folder, const char *name) {
                 return store_fail(s, STORE_ALREADY_EXISTS, "snapshot", -EEXIST);
         if (errno != ENOENT)
                 return store_fail(s, STORE_KERNEL, "snapshot", -errno);
-        r = each_entry(folder, count_entry, &n);
+        r = each_entry(folder, ".", count_entry, &n);
         if (r < 0)
                 return store_fail(s, STORE_KERNEL, "count the snapshots", r);
         if (!MUTATION(storage_snapshots_limit) && n >= SNAPSHOTS_MAX)

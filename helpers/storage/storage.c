@@ -54,12 +54,17 @@ static int begin(Call *call, const Field fields[], bool exclusive, Request *ret)
 
 /* The answer of an operation: parameters are consumed, and made only where it succeeded. */
 static int finish(Call *call, int r, json_t *parameters) {
+        store_release(&store);
         if (r < 0) {
                 json_decref(parameters);
                 return fail(call);
         }
 
         return call_reply(call, parameters, /* fds= */ NULL, 0);
+}
+
+static json_t *created_pack(const Created *c) {
+        return json_pack("{s:s, s:I}", "creationID", c->id, "created", (json_int_t) c->time);
 }
 
 static int handle_list(Call *call) {
@@ -85,29 +90,29 @@ static int handle_create_container(Call *call) {
                 STRING_FIELD("image", image, FIELD_NULLABLE), {},
         };
         Request q = {};
-        CreationID id = {};
+        Created created = {};
         int r;
 
         r = begin(call, fields, /* exclusive= */ true, &q);
         if (r < 0)
                 return r;
-        r = create_container(&store, &call->slots, &(NewSlot) { q.slot, q.name, (uid_t) q.owner }, q.image, &id);
+        r = create_container(&store, &call->slots, &(NewSlot) { q.slot, q.name, (uid_t) q.owner }, q.image, &created);
 
-        return finish(call, r, json_pack("{s:s}", "creationID", id.text));
+        return finish(call, r, created_pack(&created));
 }
 
 static int handle_create_image(Call *call) {
         static const Field fields[] = { SLOT_FIELD("slot", slot), STRING_FIELD("name", name, 0), OWNER_FIELD, {} };
         Request q = {};
-        CreationID id = {};
+        Created created = {};
         int r;
 
         r = begin(call, fields, /* exclusive= */ true, &q);
         if (r < 0)
                 return r;
-        r = create_image(&store, &call->slots, &(NewSlot) { q.slot, q.name, (uid_t) q.owner }, &id);
+        r = create_image(&store, &call->slots, &(NewSlot) { q.slot, q.name, (uid_t) q.owner }, &created);
 
-        return finish(call, r, json_pack("{s:s}", "creationID", id.text));
+        return finish(call, r, created_pack(&created));
 }
 
 static int handle_seal(Call *call) {
@@ -165,15 +170,15 @@ static int handle_clone(Call *call) {
                 SLOT_FIELD("targetSlot", target), STRING_FIELD("name", name, 0), OWNER_FIELD, {},
         };
         Request q = {};
-        CreationID id = {};
+        Created created = {};
         int r;
 
         r = begin(call, fields, /* exclusive= */ true, &q);
         if (r < 0)
                 return r;
-        r = clone_container(&store, &call->slots, q.slot, q.snapshot, &(NewSlot) { q.target, q.name, (uid_t) q.owner }, &id);
+        r = clone_container(&store, &call->slots, q.slot, q.snapshot, &(NewSlot) { q.target, q.name, (uid_t) q.owner }, &created);
 
-        return finish(call, r, json_pack("{s:s}", "creationID", id.text));
+        return finish(call, r, created_pack(&created));
 }
 
 static int handle_rename(Call *call) {

@@ -38,7 +38,7 @@ typedef struct Store {
         int public_slots;  /* /var/lib/berth/slots */
         int slot_locks;    /* /run/berth/slots */
         CgroupTree cgroups;
-        int held[2];       /* shared locks of slots, until the process ends */
+        int held[2];       /* shared locks of slots, until the deed is done */
         size_t n_held;
         StoreError error;  /* the first failure, see store_fail() */
         const char *step;
@@ -62,6 +62,8 @@ const char *store_error_name(StoreError error);
 
 /* The slot's lock is free and stays so until we end, its cgroups are gone. */
 int store_claim(Store *s, const SlotTable *table, uint64_t number, uint32_t *ret);
+/* Lets go of all slots: before the answer, since who gets it may start the slot's supervisor at once. */
+void store_release(Store *s);
 
 int sync_fd(int fd);
 int open_folder(int parent, const char *name); /* of ours; negative errno */
@@ -70,8 +72,9 @@ int read_link(int folder, const char *name, char *ret, size_t size);
 /* A new file with this content, synced. */
 int write_new(int folder, const char *name, mode_t mode, const char *text, size_t size);
 
-/* Calls back for each entry; stops at the first negative result. */
-int each_entry(int folder, int (*callback)(void *userdata, const char *name), void *userdata);
+/* Calls back for each entry of the folder parent/name ("." for parent itself), which is open as folder meanwhile; stops at
+ * the first negative result. */
+int each_entry(int parent, const char *name, int (*callback)(void *userdata, int folder, const char *name), void *userdata);
 
 /* Everything of ours in tmp/, and a public record that was not published. */
 int tmp_clear(Store *s);

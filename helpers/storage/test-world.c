@@ -248,8 +248,8 @@ static void print_slot(FILE *f, json_t *entry, const char *known) {
         }
 }
 
-char *state_text(const char *known) {
-        json_t *all = list_all(), *entry;
+char *state_of(json_t *all, const char *known) {
+        json_t *entry;
         char path[256], *text = NULL, *chain;
         size_t size, i;
         FILE *f;
@@ -269,6 +269,14 @@ char *state_text(const char *known) {
                 free(chain);
         }
         check(fclose(f) == 0);
+
+        return text;
+}
+
+char *state_text(const char *known) {
+        json_t *all = list_all();
+        char *text = state_of(all, known);
+
         json_decref(all);
 
         return text;
@@ -317,8 +325,8 @@ static void check_public(json_t *entry) {
         }
 }
 
-void check_store(void) {
-        json_t *all = list_all(), *entry;
+void check_store_of(json_t *all) {
+        json_t *entry;
         Uses uses = {};
         size_t i;
 
@@ -344,6 +352,12 @@ void check_store(void) {
                 }
         }
         free(uses.text);
+}
+
+void check_store(void) {
+        json_t *all = list_all();
+
+        check_store_of(all);
         json_decref(all);
 }
 

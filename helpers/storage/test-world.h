@@ -34,9 +34,11 @@ void write_content(uint32_t slot, const char *text);
 /* Everything that counts, one line a thing: slots, images, snapshots with what each holds. known: creation IDs that are told
  * apart from new ones, NULL for all. To be freed. */
 char *state_text(const char *known);
+char *state_of(json_t *all, const char *known);
 
 /* Every chain names layers that exist, no writable layer is named twice, public records are true where they are. */
 void check_store(void);
+void check_store_of(json_t *all);
 
 /* What a worker does with the trash of a slot. */
 void delete_trash(uint32_t slot);

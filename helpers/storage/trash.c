@@ -4,7 +4,7 @@
  * slot, where a worker deletes them. Nothing is deleted here but folders that are empty.
  *
  * Collect: the trash slot appears empty, by one rename; then layer after layer moves in. After a crash the slot holds some of
- * them, the others are still found. Release: a folder that is not empty becomes a layer that nothing names. */
+ * them, the others are still found. Release: the folder becomes a layer that nothing names, which goes if it is empty. */
 
 #include "operations.h"
 
@@ -70,12 +70,12 @@ static int mark_trash(void *userdata, uint32_t slot) {
 }
 
 /* A record of a slot that is not there. None comes about, but nobody may be taken for another if one did. */
-static int sweep_public(void *userdata, const char *name) {
+static int sweep_public(void *userdata, int folder, const char *name) {
         Sweep *sweep = userdata;
         uint32_t slot;
 
         if (slot_name_parse(name, &slot) >= 0 && !sweep->published[slot])
-                (void) unlinkat(sweep->store->public_slots, name, 0);
+                (void) unlinkat(folder, name, 0);
         return 0;
 }
 
@@ -118,7 +118,7 @@ static int remove_empty(Store *s, const char *name) {
         return unlinkat(s->layers, name, AT_REMOVEDIR) < 0 ? -errno : 1;
 }
 
-static int sweep_layer(void *userdata, const char *name) {
+static int sweep_layer(void *userdata, int folder, const char *name) {
         Sweep *sweep = userdata;
         Store *s = sweep->store;
         uint64_t id;
@@ -157,12 +157,12 @@ int collect_trash(Store *s, const SlotTable *t, uint64_t slot, uint64_t *ret_ent
                 return r;
         r = walk_store(s, &visitor);
         if (r >= 0)
-                r = each_entry(s->public_slots, sweep_public, &sweep);
+                r = each_entry(s->public_slots, ".", sweep_public, &sweep);
         if (r < 0)
                 return store_fail(s, STORE_KERNEL, "look through the store", r);
 
         layer_set_sort(&sweep.used);
-        r = each_entry(s->layers, sweep_layer, &sweep);
+        r = each_entry(s->layers, ".", sweep_layer, &sweep);
         if (r >= 0 && sweep.content >= 0) {
                 r = sync_fd(sweep.content);
                 if (r >= 0)
@@ -171,6 +171,10 @@ int collect_trash(Store *s, const SlotTable *t, uint64_t slot, uint64_t *ret_ent
         /* What has been moved stays where it is: in a slot that holds trash, which is how a crash would leave it. But half
          * a success is told as one only if there is something to delete. */
         if (r < 0 && sweep.entries == 0) {
+                char name[SLOT_NAME_SIZE];
+
+                slot_name(sweep.slot, name);
+                (void) renameat2(s->trash, name, s->tmp, "trash", RENAME_NOREPLACE);
                 (void) tmp_clear(s);
                 return store_fail(s, STORE_KERNEL, "look through the layers", r);
         }
@@ -179,44 +183,26 @@ int collect_trash(Store *s, const SlotTable *t, uint64_t slot, uint64_t *ret_ent
         return 0;
 }
 
-/* What is left becomes a layer again, one that nothing names. */
-static int keep_rest(Store *s, const char *name) {
-        char layer[LAYER_NAME_SIZE];
-        uint64_t id;
-        int r;
-
-        if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-                return -EIO;
-        layer_name(id, layer);
-        if (renameat2(s->trash, name, s->layers, layer, RENAME_NOREPLACE) < 0)
-                return -errno;
-        r = sync_fd(s->layers);
-
-        return r < 0 ? r : sync_fd(s->trash);
-}
-
 int release_trash(Store *s, const SlotTable *t, uint64_t slot) {
-        _cleanup_close_ int fd = -EBADF;
-        char name[SLOT_NAME_SIZE];
+        char name[SLOT_NAME_SIZE], layer[LAYER_NAME_SIZE];
+        uint64_t id;
         uint32_t n;
         int r;
 
         r = store_claim(s, t, slot, &n);
         if (r < 0)
                 return r;
+        if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+                return store_fail(s, STORE_KERNEL, "release the trash", -EIO);
         slot_name(n, name);
-        fd = open_folder(s->trash, name);
-        if (fd < 0)
-                return store_fail(s, fd == -ENOENT ? STORE_NO_SUCH_SLOT : STORE_KERNEL, "look up", fd);
+        layer_name(id, layer);
+        if (renameat2(s->trash, name, s->layers, layer, RENAME_NOREPLACE) < 0)
+                return store_fail(s, errno == ENOENT ? STORE_NO_SUCH_SLOT : STORE_KERNEL, "release the trash", -errno);
 
-        if (unlinkat(fd, "content", AT_REMOVEDIR) >= 0 || errno == ENOENT)
-                r = unlinkat(s->trash, name, AT_REMOVEDIR) < 0 ? -errno : sync_fd(s->trash);
-        else if (errno == ENOTEMPTY || errno == EEXIST)
-                r = keep_rest(s, name);
-        else
-                r = -errno;
-        if (r < 0)
-                return store_fail(s, STORE_KERNEL, "release the trash", r);
-
+        /* What was deleted to the end goes at once, the rest when it is collected again. Where the move is not durable
+         * the trash is in its slot again after a crash: no reason to say that it failed. */
+        (void) remove_empty(s, layer);
+        (void) sync_fd(s->layers);
+        (void) sync_fd(s->trash);
         return 0;
 }

@@ -49,11 +49,10 @@ bool layer_set_has(const LayerSet *set, uint64_t id) {
 typedef struct Walk {
         Store *store;
         const Visitor *visitor;
-        int folder; /* snapshots of the slot at hand */
         bool slots[SLOTS_MAX], trash[SLOTS_MAX];
 } Walk;
 
-static int walk_image(void *userdata, const char *name) {
+static int walk_image(void *userdata, int folder, const char *name) {
         Walk *walk = userdata;
         _cleanup_close_ int fd = -EBADF;
         const Visitor *v = walk->visitor;
@@ -61,28 +60,28 @@ static int walk_image(void *userdata, const char *name) {
         Record record;
         Chain chain;
 
-        fd = open_folder(walk->store->images, name);
+        fd = open_folder(folder, name);
         has_record = fd >= 0 && record_read(fd, "record", &record) >= 0;
         has_chain = fd >= 0 && chain_read(fd, &chain) >= 0;
 
         return v->image(v->userdata, name, has_record ? &record : NULL, has_chain ? &chain : NULL);
 }
 
-static int walk_snapshot(void *userdata, const char *name) {
+static int walk_snapshot(void *userdata, int folder, const char *name) {
         Walk *walk = userdata;
         const Visitor *v = walk->visitor;
         char text[CHAIN_TEXT_SIZE];
         uint64_t created;
         Chain chain;
 
-        if (read_link(walk->folder, name, text, sizeof(text)) < 0 || snapshot_parse(text, &created, &chain) < 0)
+        if (read_link(folder, name, text, sizeof(text)) < 0 || snapshot_parse(text, &created, &chain) < 0)
                 return v->snapshot(v->userdata, name, 0, NULL);
 
         return v->snapshot(v->userdata, name, created, &chain);
 }
 
 static int walk_slot(Walk *walk, uint32_t slot) {
-        _cleanup_close_ int fd = -EBADF, folder = -EBADF;
+        _cleanup_close_ int fd = -EBADF;
         const Visitor *v = walk->visitor;
         char name[SLOT_NAME_SIZE];
         bool has_record, has_chain;
@@ -96,18 +95,16 @@ static int walk_slot(Walk *walk, uint32_t slot) {
                 return v->slot(v->userdata, slot, NULL, NULL);
         has_record = record_read(fd, "record", &record) >= 0;
         has_chain = chain_read(fd, &chain) >= 0;
-        folder = open_folder(fd, "snapshots");
-        if (folder < 0)
+        r = each_entry(fd, "snapshots", walk_snapshot, walk);
+        if (r == -ENOENT || r == -ENOTDIR)
                 return v->slot(v->userdata, slot, NULL, NULL);
-        walk->folder = folder;
-        r = each_entry(folder, walk_snapshot, walk);
         if (r < 0)
                 return r;
 
         return v->slot(v->userdata, slot, has_record ? &record : NULL, has_chain ? &chain : NULL);
 }
 
-static int note_slot(void *userdata, const char *name) {
+static int note_slot(void *userdata, int folder, const char *name) {
         Walk *walk = userdata;
         uint32_t slot;
 
@@ -116,7 +113,7 @@ static int note_slot(void *userdata, const char *name) {
         return 0;
 }
 
-static int note_trash(void *userdata, const char *name) {
+static int note_trash(void *userdata, int folder, const char *name) {
         Walk *walk = userdata;
         uint32_t slot;
 
@@ -126,14 +123,14 @@ static int note_trash(void *userdata, const char *name) {
 }
 
 int walk_store(Store *s, const Visitor *visitor) {
-        Walk walk = { .store = s, .visitor = visitor, .folder = -EBADF };
+        Walk walk = { .store = s, .visitor = visitor };
         int r;
 
-        r = each_entry(s->slots, note_slot, &walk);
+        r = each_entry(s->slots, ".", note_slot, &walk);
         if (r >= 0)
-                r = each_entry(s->trash, note_trash, &walk);
+                r = each_entry(s->trash, ".", note_trash, &walk);
         if (r >= 0)
-                r = each_entry(s->images, walk_image, &walk);
+                r = each_entry(s->images, ".", walk_image, &walk);
 
         for (uint32_t i = 0; r >= 0 && i < SLOTS_MAX; i++) {
                 if (walk.slots[i])

@@ -24,14 +24,6 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-#define STEP(name, call)                                                                                               \
-        do {                                                                                                           \
-                *ret_step = (name);                                                                                    \
-                r = (call);                                                                                            \
-                if (r < 0)                                                                                             \
-                        return r;                                                                                      \
-        } while (0)
-
 /* The container's own devpts, whatever its root has put there: on another file system we open nothing. */
 static int open_terminal(int *ret_master, int *ret_slave) {
         _cleanup_close_ int folder = -EBADF, master = -EBADF;

@@ -52,6 +52,8 @@ static int become_root(int socket) {
         r = child_die_with_parent();
         if (r < 0)
                 return r;
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return -errno;
         /* The supervisor may have died between the two. */
         return recv(socket, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -EOWNERDEAD : 0;
 }
@@ -93,14 +95,6 @@ static int null_stdio(void) {
                         return -errno;
         return 0;
 }
-
-#define STEP(name, call)                                                                                               \
-        do {                                                                                                           \
-                *ret_step = (name);                                                                                    \
-                r = (call);                                                                                            \
-                if (r < 0)                                                                                             \
-                        return r;                                                                                      \
-        } while (0)
 
 static int execute_init(const Supervisor *s, int socket, const int *layers, size_t n_layers, const char **ret_step) {
         const ChildMessage ready = { .kind = CHILD_READY };

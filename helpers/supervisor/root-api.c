@@ -111,14 +111,6 @@ static int make_writable(int fs, const char *path) {
         return sys_move_mount(cover, target, "");
 }
 
-#define STEP(name, call)                                                                                               \
-        do {                                                                                                           \
-                *ret_step = (name);                                                                                    \
-                r = (call);                                                                                            \
-                if (r < 0)                                                                                             \
-                        return r;                                                                                      \
-        } while (0)
-
 int proc_build(int folder, int dev, int null, const char **ret_step) {
         static const char *const empty_options[] = { "mode", "0755", "nr_inodes", "2", NULL };
         _cleanup_close_ int proc = -EBADF, whole = -EBADF, empty = -EBADF;

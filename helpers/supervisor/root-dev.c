@@ -89,14 +89,6 @@ static int make_links(int dev) {
         return 0;
 }
 
-#define STEP(name, call)                                                                                               \
-        do {                                                                                                           \
-                *ret_step = (name);                                                                                    \
-                r = (call);                                                                                            \
-                if (r < 0)                                                                                             \
-                        return r;                                                                                      \
-        } while (0)
-
 int dev_build(int *folder, int *ret_null, const char **ret_step) {
         static const char *const dev_options[] = { "mode", "0755", "size", "512K", "nr_inodes", "4096", NULL };
         static const char *const pts_options[] = { "newinstance", NULL, "gid", "5", "mode", "0620", "ptmxmode", "0666", "max",

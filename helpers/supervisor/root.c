@@ -190,14 +190,6 @@ static int pivot(int root) {
         return sys_mount(NULL, "/", NULL, MS_SHARED | MS_REC, NULL);
 }
 
-#define STEP(name, call)                                                                                               \
-        do {                                                                                                           \
-                *ret_step = (name);                                                                                    \
-                r = (call);                                                                                            \
-                if (r < 0)                                                                                             \
-                        return r;                                                                                      \
-        } while (0)
-
 static int build_overlay(const int *layers, size_t n_layers, int *ret_root, const char **ret_step) {
         _cleanup_close_ int scratch = -EBADF;
         char name[8];

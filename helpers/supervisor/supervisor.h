@@ -21,6 +21,15 @@
 
 struct clone_args;
 
+/* For functions that say in *ret_step what they were doing when they failed. */
+#define STEP(name, call)                                                                                               \
+        do {                                                                                                           \
+                *ret_step = (name);                                                                                    \
+                r = (call);                                                                                            \
+                if (r < 0)                                                                                             \
+                        return r;                                                                                      \
+        } while (0)
+
 typedef struct Supervisor Supervisor;
 
 typedef struct Connection {

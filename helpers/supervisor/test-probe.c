@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void expect(const char *name, long result, int error) {
@@ -27,6 +28,56 @@ static void expect_family(int family, int error) {
         if (fd >= 0)
                 (void) close(fd);
 }
+
+#ifdef __x86_64__
+/* As a program of i386 asks. Addresses must be below 4 GiB, which those of a static program are. */
+static long call_i386(long number, long a, long b, long c) {
+        long result;
+
+        __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(0L), "D"(0L) : "memory", "r8", "r9", "r10", "r11");
+        if (result < 0 && result > -4096) {
+                errno = (int) -result;
+                return -1;
+        }
+        return result;
+}
+
+/* Not every kernel, nor every hypervisor below it, has the gate. */
+static int has_i386(void) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0)
+                _exit(call_i386(20, 0, 0, 0) == getpid() ? 0 : 1);
+        return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void other_architectures(void) {
+        static unsigned vsock[3] = { AF_VSOCK, SOCK_STREAM, 0 };
+        static unsigned local[3] = { AF_UNIX, SOCK_STREAM, 0 };
+
+        expect("x32 bpf", syscall(0x40000000L | SYS_bpf, 9999, 1, 0), EPERM);
+        expect("x32 keyctl", syscall(0x40000000L | SYS_keyctl, 0, -3, 0), ENOSYS);
+        if (!has_i386()) {
+                printf("no i386 here\n");
+                return;
+        }
+        expect("i386 ioctl", call_i386(54, -1, TIOCSTI, 1), EPERM);
+        expect("i386 bpf", call_i386(357, 9999, 1, 0), EPERM);
+        expect("i386 keyctl", call_i386(288, 0, -3, 0), ENOSYS);
+        expect("i386 init_module", call_i386(128, 1, 1, 1), EPERM);
+        expect("i386 open_by_handle_at", call_i386(342, -1, 1, 0), EPERM);
+        expect("i386 vm86", call_i386(166, 0, 0, 0), ENOSYS);
+        expect("i386 umount2", call_i386(52, 1, MNT_FORCE, 0), EACCES);
+        expect("i386 clock_settime64", call_i386(404, 99, 1, 0), EPERM);
+        expect("i386 socket", call_i386(359, AF_VSOCK, SOCK_STREAM, 0), EAFNOSUPPORT);
+        expect("i386 socketcall", call_i386(102, 1, (long) vsock, 0), EAFNOSUPPORT);
+        expect("i386 socketcall for a family that may be", call_i386(102, 1, (long) local, 0), EAFNOSUPPORT);
+}
+#else
+static void other_architectures(void) {
+}
+#endif
 
 #define BAD ((void *) 1) /* EFAULT wherever the kernel would look at it */
 
@@ -59,6 +110,8 @@ int main(void) {
                 if (family != AF_NETLINK && family != AF_PACKET && family != AF_INET6 && family != AF_KEY && family != 24 &&
                     family != 29 && family != 7 && family != 13 && family != 14)
                         expect_family(family, EAFNOSUPPORT);
+
+        other_architectures();
 
         /* What must be left. */
         expect("ioctl", ioctl(-1, TIOCGWINSZ, BAD), EBADF);

@@ -73,9 +73,7 @@ def enter() -> None:
     own = [CGROUPS / h / name for h, _ in hierarchies()]
     for path in own:
         path.mkdir()
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            if (path / file).exists():
-                (path / file).write_text((path.parent / file).read_text())
+        copy_cpuset(path)
 
     def join() -> None:
         for path in own:
@@ -143,16 +141,27 @@ def furnish_cgroups(mounts: list[tuple[str, bool]]) -> None:
         else:
             options = "none,name=systemd" if name == "systemd" else name
             run("mount", "-t", "cgroup", "-o", options, "cgroup", CGROUPS / name)
+        if v2:  # a cgroup that hands controllers on has no processes itself
+            (CGROUPS / name / "test").mkdir()
+            (CGROUPS / name / "test/cgroup.procs").write_text("0")
+            enable_controllers(CGROUPS / name)
         (CGROUPS / name / "berth").mkdir(exist_ok=True)
-        copy_cpuset(CGROUPS / name / "berth")
+        if v2:
+            enable_controllers(CGROUPS / name / "berth")
+        else:
+            copy_cpuset(CGROUPS / name / "berth")
+
+
+def enable_controllers(path: pathlib.Path) -> None:
+    wanted = [c for c in (path / "cgroup.controllers").read_text().split() if c in ("memory", "pids", "cpu", "cpuset", "io")]
+    if wanted:
+        (path / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in wanted))
 
 
 def copy_cpuset(path: pathlib.Path) -> None:
     for file in ("cpuset.cpus", "cpuset.mems"):
-        if (path / file).exists() and not file.endswith("effective"):
-            text = (path.parent / file).read_text() if (path.parent / file).exists() else ""
-            if text.strip():
-                (path / file).write_text(text)
+        if (path / file).exists() and (path.parent / file).exists() and (text := (path.parent / file).read_text().strip()):
+            (path / file).write_text(text)
 
 
 def prepare_cgroups(slot: int) -> None:
@@ -161,7 +170,10 @@ def prepare_cgroups(slot: int) -> None:
         top = CGROUPS / name / "berth" / str(slot)
         for path in (top, top / "supervisor", top / "payload"):
             path.mkdir()
-            copy_cpuset(path)
+            if not v2:
+                copy_cpuset(path)
+        if v2:
+            enable_controllers(top)
         if v2:
             os.chown(top / "cgroup.procs", supervisor_id(slot), -1)
         payload = top / "payload"

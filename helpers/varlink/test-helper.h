@@ -66,6 +66,13 @@ void test_first_end(TestFirst *f);
 /* Groups, user, capabilities of the row, as the spawner would; for a child of the test. */
 void test_become(const TestRow *row);
 
+/* Instrumented builds have wider seccomp lists: nothing to be proven there. */
+#if defined INSTRUMENT_ASAN || defined INSTRUMENT_COVERAGE
+#define TEST_INSTRUMENTED true
+#else
+#define TEST_INSTRUMENTED false
+#endif
+
 /* What somebody with code execution would get: confine (NULL: nothing) and then try in a child of ours. 0 if it worked, the
  * negative errno if not, TEST_KILLED if a seccomp list ended it. */
 #define TEST_KILLED 1

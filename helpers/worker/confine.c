@@ -22,6 +22,15 @@
 #define OPEN_FILES_MAX 32
 #define MEMORY_MAX (UINT64_C(512) << 20) /* xz -9 wants 65 MiB, zstd at its default 128 */
 
+#ifdef INSTRUMENT_COVERAGE
+static int old_root = -EBADF;
+
+void confine_leave(void) {
+        (void) !fchdir(old_root);
+        (void) !chroot(".");
+}
+#endif
+
 static int set_limit(int resource, rlim_t value) {
         struct rlimit limit = { value, value };
 
@@ -74,7 +83,11 @@ static int enter_folder(void) {
                 return -errno;
         if (fchdir(WORKER_FOLDER_FD) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
                 return -errno;
-        if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+#ifndef INSTRUMENT_COVERAGE
+        if (umount2(".", MNT_DETACH) < 0)
+                return -errno;
+#endif
+        if (chdir("/") < 0)
                 return -errno;
 
         /* The old root lay on top of the new one: seen is what is left. */
@@ -116,6 +129,12 @@ int confine(Job *j, int highest_fd, uint64_t capabilities, const struct sock_fpr
         (void) umask(022);
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return job_failed(j, "dumpable", -errno);
+#ifdef INSTRUMENT_COVERAGE
+        old_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        old_root = fcntl(old_root, F_DUPFD_CLOEXEC, WORKER_ARCHIVE_FD + 1);
+        highest_fd = old_root;
+        capabilities |= UINT64_C(1) << CAP_SYS_CHROOT;
+#endif
         r = clean_descriptors(highest_fd);
         if (r < 0)
                 return job_failed(j, "descriptors", r);

@@ -3,12 +3,13 @@
 /* Deletes what a container has left, which its root made as it pleased: any depth, any name, any mode. Runs confined, with
  * DAC_OVERRIDE and FOWNER over the range's IDs. Follows no link and enters no other mount.
  *
+ * A link is removed as what it is: only what could not be removed because it is a folder with something in it is ever opened.
+ *
  * One descriptor and one buffer whatever the depth, and no names are remembered: go down into the first folder that is not
  * empty; at the bottom go up by ".." and read again, where what was emptied is now the first to be removed. Nobody else
  * writes in here, and root is the folder itself, so ".." cannot lead out. */
 
 #include "delete.h"
-#include "mutation.h"
 #include "util.h"
 
 #include <dirent.h>
@@ -34,8 +35,6 @@ static int open_folder(int parent, const char *name) {
         };
         long fd;
 
-        if (MUTATION(delete_links))
-                how = (struct open_how) { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
         fd = syscall(SYS_openat2, parent, name, &how, sizeof(how));
         return fd < 0 ? -errno : (int) fd;
 }

@@ -172,7 +172,7 @@ static void join_v1(void) {
 static void build_root(void) {
         static const char *const nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };
         struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-        int s;
+        int s, fd;
 
         must(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
         must(mount(rootfs, rootfs, NULL, MS_BIND, NULL));
@@ -185,7 +185,8 @@ static void build_root(void) {
 
                 (void) snprintf(from, sizeof(from), "/dev/%s", nodes[i]);
                 (void) snprintf(to, sizeof(to), "dev/%s", nodes[i]);
-                must(close(must(open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0666))));
+                fd = (int) must(open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+                (void) close(fd);
                 must(mount(from, to, NULL, MS_BIND, NULL));
         }
         must(mkdir("dev/pts", 0755));

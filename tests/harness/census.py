@@ -59,29 +59,22 @@ def runtime_files():
 
 
 def store():
-    """Layers that nothing names, and records without a slot. Only when no deletion is under way."""
-    found = []
+    """Layers that no chain, snapshot or image names, what was left in the making, and records without a slot. Only when no
+    deletion is under way. A name is a symbolic link whose text has the layers' IDs between colons."""
     named = set()
-    for folder, _, names in os.walk(f'{STORE}/slots'):
-        for name in names + _links(folder):
+    for folder, folders, files in os.walk(STORE):
+        for name in folders + files:
             path = os.path.join(folder, name)
             if os.path.islink(path):
                 named.update(os.readlink(path).split(':'))
-    for name in _list(f'{STORE}/images'):
-        path = f'{STORE}/images/{name}'
-        if os.path.islink(path):
-            named.update(os.readlink(path).split(':'))
-    found += [f'layer {name}' for name in _list(f'{STORE}/layers') if name not in named]
-    found += [f'trash {name}' for name in _list(f'{STORE}/trash')]
-    slots = set(_list(f'{STORE}/slots'))
-    found += [f'record {RECORDS}/{name} without a slot' for name in _list(RECORDS) if name not in slots]
-    found += [f'slot {name} without a record' for name in sorted(slots) if name not in _list(RECORDS)]
+        if folder == f'{STORE}/layers':
+            folders.clear()
+    found = [f'layer {name}' for name in _list(f'{STORE}/layers') if name not in named]
+    found += [f'{folder} {name} of the store' for folder in ('trash', 'tmp') for name in _list(f'{STORE}/{folder}')]
+    slots, records = _list(f'{STORE}/slots'), _list(RECORDS)
+    found += [f'record {RECORDS}/{name} without a slot' for name in records if name not in slots]
+    found += [f'slot {name} without a record' for name in slots if name not in records]
     return found
-
-
-def _links(folder):
-    """os.walk() counts a link to a folder as a folder; ours are texts that lead nowhere, but let us not depend on it."""
-    return [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
 
 
 def _list(path):

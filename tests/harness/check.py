@@ -43,10 +43,14 @@ def done():
 
 
 def become(user):
-    """This process, for good."""
-    uid = {'root': 0, 'berth': accounts.SERVICES['berth']}.get(user)
-    if uid is None:
-        uid = accounts.PEOPLE[user][0]
+    """This process, for good: a person, a service, root, or a bare ID."""
+    if isinstance(user, int):
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        return
+    known = {'root': 0, **accounts.SERVICES, **{name: uid for name, (uid, _) in accounts.PEOPLE.items()}}
+    uid = known[user]
     os.initgroups(user, uid)
     os.setgid(uid)
     os.setuid(uid)

@@ -75,11 +75,9 @@ def build(build_folder, first, disk):
         system.mount(disk, '/var/lib/berth', None, system.MS_BIND)
     else:
         system.mount('tmpfs', '/var/lib/berth', 'tmpfs', nosuid, 'mode=755')
-    for name, owner, mode in (('store', 'berth-storage', 0o700), ('slots', 'berth-storage', 0o755),
-                              ('containers', 'berth', 0o700), ('grants', 'berth-grant', 0o755)):
-        _make_folder(f'/var/lib/berth/{name}', accounts.SERVICES[owner], mode)
     for name, (uid, _) in accounts.PEOPLE.items():
-        _make_folder(f'{HOME}/home/{name}', uid, 0o700)
+        os.mkdir(f'{HOME}/home/{name}', 0o700)
+        os.chown(f'{HOME}/home/{name}', uid, uid)
 
 
 def tmpfs_can_hold_the_store():
@@ -93,12 +91,6 @@ def tmpfs_can_hold_the_store():
         return False
     finally:
         os.unlink(path)
-
-
-def _make_folder(path, owner, mode):
-    os.mkdir(path)
-    os.chown(path, owner, owner)
-    os.chmod(path, mode)
 
 
 def _etc(first):

@@ -1,0 +1,1015 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The engine against a world of played helpers: every operation well, and with every kind of failure at every step; each
+ * time the undo calls are exactly the expected ones, no descriptor, connection, supervisor, socket or slot is left. */
+
+#include "engine-state.h"
+#include "life.h"
+#include "test-world.h"
+#include "test.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define DEADLINE 60000U /* µs, where one is meant to pass */
+
+static sd_event *event;
+static Engine *engine;
+
+static struct {
+        bool done, loaded, stopped, idle, killed;
+        char error[32], message[256], process[33];
+        size_t n_containers, n_images;
+        EngineContainer first;
+        int status, signal, exit_status;
+        uint32_t slot;
+        pid_t pid;
+        unsigned progress, exited;
+        uint64_t skipped, created;
+        int fds[3];
+} got;
+
+static void note(const EngineError *error) {
+        check(!got.done);
+        got.done = true;
+        (void) snprintf(got.error, sizeof(got.error), "%s", error ? error->error : "");
+        (void) snprintf(got.message, sizeof(got.message), "%s", error && error->message ? error->message : "");
+}
+
+static void on_done(void *userdata, const EngineError *error) {
+        note(error);
+}
+
+static void on_started(void *userdata, pid_t pid, const EngineError *error) {
+        got.pid = pid;
+        note(error);
+}
+
+static void on_stop(void *userdata, bool killed, const EngineError *error) {
+        got.killed = killed;
+        note(error);
+}
+
+static void on_created(void *userdata, uint64_t created, const EngineError *error) {
+        got.created = created;
+        note(error);
+}
+
+static void on_container(void *userdata, const EngineContainer *c, const EngineError *error) {
+        check(!c == !!error);
+        got.slot = c ? c->slot : SLOT_NONE;
+        if (c)
+                check(streq(c->creation_id, WORLD_ID) && c->created == 1234567 && c->range_size == 65536);
+        note(error);
+}
+
+static void on_image(void *userdata, const EngineImage *i, uint64_t skipped, const EngineError *error) {
+        check(!i == !!error);
+        got.skipped = skipped;
+        note(error);
+}
+
+static void on_exec(void *userdata, const char *process, pid_t pid, int fds[static 3], const EngineError *error) {
+        (void) snprintf(got.process, sizeof(got.process), "%s", process ?: "");
+        for (int i = 0; i < 3; i++)
+                got.fds[i] = TAKE_FD(fds[i]);
+        note(error);
+}
+
+static void on_progress(void *userdata, uint64_t entries, uint64_t bytes) {
+        check(entries * 1000 == bytes);
+        got.progress++;
+}
+
+static void cb_loaded(void *userdata, const EngineContainer *containers, size_t n, const EngineImage *images, size_t n_images,
+                      const EngineError *error) {
+        got.loaded = true;
+        got.n_containers = n;
+        got.n_images = n_images;
+        got.first = n > 0 ? containers[0] : (EngineContainer) {};
+        (void) snprintf(got.error, sizeof(got.error), "%s", error ? error->error : "");
+}
+
+static void cb_stopped(void *userdata, uint32_t slot, int status, int sig) {
+        check(!got.stopped);
+        got.stopped = true;
+        got.slot = slot;
+        got.status = status;
+        got.signal = sig;
+}
+
+static void cb_exited(void *userdata, uint32_t slot, const char *process, int status, int sig) {
+        if (*got.process)
+                check(streq(process, got.process));
+        got.exited++;
+        got.exit_status = status;
+}
+
+static void cb_idle(void *userdata) {
+        got.idle = true;
+}
+
+static const EngineCallbacks callbacks = { cb_loaded, cb_stopped, cb_exited, cb_idle };
+
+static unsigned count(const char *path) {
+        struct dirent *e;
+        unsigned n = 0;
+        DIR *d;
+
+        d = opendir(path);
+        check(d);
+        while ((e = readdir(d)))
+                n += e->d_name[0] != '.' || e->d_name[1] == 's';
+        closedir(d);
+        return n;
+}
+
+/* Until the condition holds, at most some seconds. */
+/* Says what went wrong where nothing should have. */
+#define check_good()                                                                                                   \
+        do {                                                                                                           \
+                if (*got.error) {                                                                                      \
+                        (void) fprintf(stderr, "%s:%d: %s: %s; calls: %s\n", __FILE__, __LINE__, got.error, got.message, \
+                                       world_calls());                                                                 \
+                        exit(EXIT_FAILURE);                                                                            \
+                }                                                                                                      \
+        } while (0)
+
+#define run_until(condition)                                                                                           \
+        do {                                                                                                           \
+                uint64_t _end = now() + 8000000;                                                                       \
+                while (!(condition)) {                                                                                 \
+                        if (now() > _end) {                                                                            \
+                                (void) fprintf(stderr, "%s:%d: never %s; calls: %s; error %s (%s)\n", __FILE__,        \
+                                               __LINE__, #condition, world_calls(), got.error, got.message);           \
+                                exit(EXIT_FAILURE);                                                                    \
+                        }                                                                                              \
+                        check(sd_event_run(event, 4000) >= 0);                                                       \
+                }                                                                                                      \
+        } while (0)
+
+static uint64_t now(void) {
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+static void settle(void) {
+        run_until(engine->operations == 0 && world_connections() == 0);
+        while (sd_event_run(event, 2000) > 0)
+                ;
+}
+
+static void check_calls(const char *what, const char *expected) {
+        const char *calls = world_calls();
+
+        if (!streq(calls, expected)) {
+                (void) fprintf(stderr, "%s\n  expected %s\n  but got  %s\n", what, expected, calls);
+                exit(EXIT_FAILURE);
+        }
+}
+
+static void begin(void) {
+        memset(&got, 0, sizeof(got));
+        got.slot = SLOT_NONE;
+}
+
+static void load_only(void) {
+        (void) world_calls();
+        begin();
+        check_equal(engine_new(event, &callbacks, NULL, &engine), 0);
+        engine->lock_timeout = 10 * DEADLINE;
+        check_equal(engine_load(engine), 0);
+        check(!got.loaded);
+        run_until(got.loaded);
+        check_good();
+}
+
+static void load(void) {
+        load_only();
+        (void) world_calls();
+        begin();
+}
+
+/* Without an engine. */
+static void run_until_free(void) {
+        run_until(world_connections() == 0);
+        while (sd_event_run(event, 2000) > 0)
+                ;
+}
+
+static int start_try(uint32_t slot, Operation **ret) {
+        static char *const argv[] = { (char *) "/sbin/init", NULL }, *const environment[] = { (char *) "A=b", NULL };
+
+        return engine_start(engine, &(StartRequest) { slot, "web1", WORLD_ID, "web1", argv, environment, "/" }, NULL,
+                            on_started, NULL, ret);
+}
+
+static void start(uint32_t slot) {
+        begin();
+        check_equal(start_try(slot, NULL), 0);
+        check(!got.done);
+        run_until(got.done);
+        if (*got.error)
+                (void) fprintf(stderr, "%s: %s\n", got.error, got.message);
+        check_good();
+        run_until(strstr(world_peek(), "Watch"));
+        (void) world_calls();
+}
+
+static void stop(uint32_t slot) {
+        begin();
+        check_equal(engine_stop(engine, slot, 0, on_stop, NULL, NULL), 0);
+        run_until(got.done && got.stopped);
+        check_good();
+        (void) world_calls();
+}
+
+/* A row: an operation, the method that goes wrong, and the calls that are seen then: up to it, and the undoing. */
+typedef struct Row {
+        int (*operation)(void);
+        Method method;
+        const char *before;      /* with the call itself */
+        const char *undo;        /* after a typed error */
+        const char *undo_unsure; /* after anything else */
+        bool unordered;          /* the calls before may come in any order */
+} Row;
+
+#define S "3" /* the slot of these tests */
+#define PREPARED "Cgroup.Prepare " S
+#define SPAWNED PREPARED " Supervisor " S
+#define CREATED SPAWNED " Create"
+#define GONE "Cgroup.Remove " S
+#define KILL_SLOT "Cgroup.Kill " S " " GONE
+#define KILL_NS "Cgroup.Kill ns" S " " GONE
+
+static int do_start(void) {
+        return start_try(3, NULL);
+}
+
+static void only_slot(uint32_t slot);
+
+static int archive(void) {
+        int fds[2];
+
+        check(pipe2(fds, O_CLOEXEC) >= 0);
+        close(fds[1]);
+        return fds[0];
+}
+
+static int do_create(void) {
+        only_slot(3);
+        return engine_create(engine, "new", 1000, NULL, archive(), on_progress, on_container, NULL, NULL);
+}
+
+static int do_import(void) {
+        only_slot(3);
+        return engine_import(engine, "new", 1000, archive(), on_progress, on_image, NULL, NULL);
+}
+
+static int do_create_from_image(void) {
+        only_slot(3);
+        return engine_create(engine, "new", 1000, "busybox", -EBADF, NULL, on_container, NULL, NULL);
+}
+
+static int do_clone(void) {
+        only_slot(3);
+        return engine_clone(engine, 5, "snap0", "new", 1000, on_container, NULL);
+}
+
+/* The pool gives this one next. */
+static void only_slot(uint32_t slot) {
+        SlotPool *p = &engine->pool;
+
+        for (uint32_t i = 0; i < p->n; i++)
+                if (p->queue[(p->first + i) % p->slots] == slot) {
+                        p->queue[(p->first + i) % p->slots] = p->queue[p->first];
+                        p->queue[p->first] = slot;
+                        return;
+                }
+        check(!"slot is free");
+}
+
+#define NEW_RECORD "Storage.CreateContainer " S
+#define NEW_IMAGE "Storage.CreateImage " S
+#define WORKER PREPARED " Supervisor " S " Create IdMap.WriteMap ns" S " Mount.MountWritable ns" S " Work " GONE
+#define FORGET "Storage.Destroy " S
+
+static const Row rows[] = {
+        { do_start, CGROUP_PREPARE, PREPARED, "", GONE },
+        { do_start, SPAWN_SUPERVISOR, SPAWNED, KILL_SLOT, KILL_SLOT },
+        { do_start, SUPERVISOR_CREATE, CREATED, KILL_SLOT, KILL_SLOT },
+        { do_start, IDMAP_WRITE_MAP, NULL, KILL_NS, KILL_NS },
+        { do_start, CGROUP_SET_DEVICES, NULL, KILL_NS, KILL_NS },
+        { do_start, MOUNT_LAYERS, NULL, KILL_NS, KILL_NS },
+        { do_start, SUPERVISOR_START, NULL, KILL_NS, KILL_NS },
+        { do_create, STORAGE_CREATE_CONTAINER, NEW_RECORD, "", "Storage.List" },
+        { do_create, CGROUP_PREPARE, NEW_RECORD " " PREPARED, FORGET, GONE " " FORGET },
+        { do_create, SPAWN_SUPERVISOR, NULL, KILL_SLOT " " FORGET, KILL_SLOT " " FORGET },
+        { do_create, SUPERVISOR_CREATE, NULL, KILL_SLOT " " FORGET, KILL_SLOT " " FORGET },
+        { do_create, IDMAP_WRITE_MAP, NULL, KILL_NS " " FORGET, KILL_NS " " FORGET },
+        { do_create, MOUNT_WRITABLE, NULL, KILL_NS " " FORGET, KILL_NS " " FORGET },
+        { do_create, SUPERVISOR_WORK, NULL, KILL_NS " " FORGET, KILL_NS " " FORGET },
+        { do_create, STORAGE_SEAL, NULL, FORGET, FORGET },
+        { do_import, STORAGE_CREATE_IMAGE, NEW_IMAGE, "", "Storage.List" },
+        { do_import, SUPERVISOR_WORK, NULL, KILL_NS " " FORGET, KILL_NS " " FORGET },
+        { do_import, STORAGE_SEAL, NULL, FORGET, "Storage.RemoveImage " FORGET },
+        { do_create_from_image, STORAGE_CREATE_CONTAINER, NEW_RECORD, "", "Storage.List" },
+        { do_clone, STORAGE_CLONE, "Storage.Clone 5", "", "Storage.List" },
+};
+
+/* Nothing is left of it. */
+static void check_clean(const char *what, unsigned fds) {
+        unsigned n;
+
+        settle();
+        run_until(!world_supervisor(3));
+        n = count("/proc/self/fd");
+        if (n != fds || count("/run/berth/containers") != 0 || engine->lives != 0 || engine->slots[3].operation) {
+                (void) fprintf(stderr, "%s: %u descriptors, were %u; %u folders; %u lives\n", what, n, fds,
+                               count("/run/berth/containers"), engine->lives);
+                exit(EXIT_FAILURE);
+        }
+        for (Peer p = 0; p < _PEER_HELPERS; p++)
+                check_equal(engine->requests.gates[p].active, 0);
+        for (uint32_t i = 0; i < 3; i++)
+                check_equal(engine->pool.used[3], 0);
+}
+
+static void test_row(const Row *row, Fault fault) {
+        bool sure = fault == FAULT_ERROR, late = fault == FAULT_TWICE;
+        const char *undo = sure ? row->undo : row->undo_unsure, *calls;
+        char what[128];
+        unsigned fds;
+
+        (void) snprintf(what, sizeof(what), "%s %s", method_table[row->method].name ?: "preface", fault_name(fault));
+        settle();
+        fds = count("/proc/self/fd");
+        (void) world_calls();
+        begin();
+        if (fault == FAULT_HANG)
+                engine->timeouts[row->method] = DEADLINE;
+        world_fault(row->method, fault);
+        check_equal(row->operation(), 0);
+        check(!got.done);
+        run_until(got.done);
+        if (late && !*got.error) /* the second reply came when nobody listened any more */
+                check(!"a second answer must be seen");
+        if (!*got.error || !*got.message || strstr(got.message, "failed") == NULL) {
+                (void) fprintf(stderr, "%s: '%s' '%s'\n", what, got.error, got.message);
+                exit(EXIT_FAILURE);
+        }
+        check(streq(got.error, fault == FAULT_HANG ? "TimedOut" : "HelperFailed"));
+        engine->timeouts[row->method] = method_table[row->method].timeout;
+        calls = world_calls();
+        if (row->before && strncmp(calls, row->before, strlen(row->before)) != 0) {
+                (void) fprintf(stderr, "%s\n  expected %s first\n  but got  %s\n", what, row->before, calls);
+                exit(EXIT_FAILURE);
+        }
+        if (strlen(calls) < strlen(undo) || !streq(calls + strlen(calls) - strlen(undo), undo) ||
+            (row->before && strlen(calls) != strlen(row->before) + (*undo ? 1 : 0) + strlen(undo))) {
+                (void) fprintf(stderr, "%s\n  expected %s %s\n  but got  %s\n", what, row->before ?: "...", undo, calls);
+                exit(EXIT_FAILURE);
+        }
+        check_clean(what, fds);
+        if (getenv("VERBOSE"))
+                (void) fprintf(stderr, "%s: %s\n", what, got.message);
+}
+
+static bool applies(const Row *row, Fault fault) {
+        if (fault == FAULT_LIE)
+                return row->operation == do_start &&
+                       (row->method == SUPERVISOR_CREATE || row->method == SUPERVISOR_START);
+        if (row->method != SPAWN_SUPERVISOR)
+                return fault != FAULT_BUSY;
+
+        /* Its end without a word is success; what then does not listen is found by the next step. */
+        return fault == FAULT_ERROR || fault == FAULT_HANG || fault == FAULT_GARBAGE || fault == FAULT_FIELDS;
+}
+
+static void test_failures(void) {
+        engine->trash_delay = UINT64_MAX / 4; /* not now */
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                for (Fault f = FAULT_ERROR; f < _FAULT_MAX; f++)
+                        if (applies(&rows[i], f))
+                                test_row(&rows[i], f);
+}
+
+/* Cancelled while the step hangs: the undoing waits for a helper that has been asked, not for a supervisor. */
+static void test_cancel(void) {
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const Row *row = &rows[i];
+                Operation *o;
+                unsigned fds;
+
+                if (row->operation == do_clone)
+                        continue;
+                settle();
+                fds = count("/proc/self/fd");
+                (void) world_calls();
+                begin();
+                engine->timeouts[row->method] = 6 * DEADLINE;
+                world_fault(row->method, FAULT_HANG);
+                check_equal(row->operation(), 0);
+                o = TAILQ_FIRST(&engine->all);
+                run_until(world_is_hung(row->method));
+                operation_cancel(o);
+                operation_cancel(o);
+                run_until(got.done);
+                check(streq(got.error, "Cancelled"));
+                check_clean("cancel", fds);
+                engine->timeouts[row->method] = method_table[row->method].timeout;
+        }
+
+        /* At once. */
+        (void) world_calls();
+        begin();
+        Operation *o;
+        check_equal(start_try(3, &o), 0);
+        operation_cancel(o);
+        run_until(got.done);
+        check(streq(got.error, "Cancelled"));
+        settle();
+        check_calls("cancel at once", PREPARED " " GONE);
+}
+
+/* Good ends */
+
+static void test_life(void) {
+        unsigned fds;
+
+        settle();
+        fds = count("/proc/self/fd");
+        begin();
+        check_equal(start_try(3, NULL), 0);
+        check_equal(start_try(3, NULL), -EBUSY);
+        run_until(got.done);
+        check_good();
+        check(got.pid > 1 && engine->slots[3].life);
+        run_until(strstr(world_peek(), "Watch"));
+        check(strncmp(world_calls(), CREATED, strlen(CREATED)) == 0);
+        check(!engine_is_idle(engine));
+
+        begin();
+        check_equal(start_try(3, NULL), 0);
+        run_until(got.done);
+        check(streq(got.error, "Running"));
+        check(strstr(got.message, "cannot start web1: it is running"));
+        begin();
+        check_equal(engine_snapshot(engine, 3, "snap0", on_created, NULL), 0);
+        run_until(got.done);
+        check(streq(got.error, "Running"));
+        check_calls("refused", "");
+
+        /* Its end, by itself. */
+        begin();
+        check_equal(engine_signal(engine, 3, SIGTERM, (Done) { on_done, NULL }), 0);
+        run_until(got.stopped && got.done);
+        check(got.slot == 3 && got.status == -1 && got.signal == SIGTERM);
+        check(!got.killed);
+        check_calls("end", "Signal " GONE);
+        check_clean("life", fds);
+        run_until(got.idle);
+        check(engine_is_idle(engine));
+
+        begin();
+        check_equal(engine_stop(engine, 3, 0, on_stop, NULL, NULL), 0);
+        run_until(got.done);
+        check(streq(got.error, "NotRunning"));
+        begin();
+        check_equal(engine_signal(engine, 3, SIGTERM, (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check(streq(got.error, "NotRunning"));
+}
+
+/* What an earlier life has left is removed, once. */
+static void test_left_overs(void) {
+        world_fault(CGROUP_PREPARE, FAULT_BUSY);
+        begin();
+        check_equal(start_try(3, NULL), 0);
+        run_until(got.done);
+        check_good();
+        check(strncmp(world_calls(), PREPARED " " KILL_SLOT " " CREATED, strlen(PREPARED " " KILL_SLOT " " CREATED)) == 0);
+        stop(3);
+}
+
+static void test_stop(void) {
+        Operation *o;
+
+        start(3);
+        begin();
+        check_equal(engine_stop(engine, 3, 0, on_stop, NULL, NULL), 0);
+        run_until(got.done && got.stopped);
+        check(got.killed && got.signal == SIGKILL && streq(got.error, ""));
+        check_calls("kill", "Signal " GONE);
+
+        start(3);
+        begin();
+        check_equal(engine_stop(engine, 3, 5000000, on_stop, NULL, NULL), 0);
+        run_until(got.done && got.stopped);
+        check(!got.killed && got.status == 0 && got.signal == 0);
+        check_calls("halt", "Halt " GONE);
+
+        /* Init does not care. */
+        start(3);
+        begin();
+        world_fault(SUPERVISOR_END, FAULT_HANG);
+        check_equal(engine_stop(engine, 3, 50000, on_stop, NULL, NULL), 0);
+        run_until(got.done && got.stopped);
+        check(got.killed && got.signal == SIGKILL);
+        world_fault(SUPERVISOR_END, FAULT_NONE);
+        check_calls("halt, then kill", "Halt Signal " GONE);
+
+        /* Nor does the supervisor. */
+        start(3);
+        begin();
+        engine->kill_timeout = DEADLINE;
+        world_fault(SUPERVISOR_HALT, FAULT_HANG);
+        world_fault(SUPERVISOR_SIGNAL, FAULT_HANG);
+        check_equal(engine_stop(engine, 3, 50000, on_stop, NULL, NULL), 0);
+        run_until(got.done && got.stopped);
+        check(got.killed && got.status == -1 && got.signal == 0);
+        check_calls("by the cgroup", "Halt Signal " KILL_NS);
+        engine->kill_timeout = 5000000;
+
+        start(3);
+        begin();
+        world_fault(SUPERVISOR_HALT, FAULT_HANG);
+        check_equal(engine_stop(engine, 3, 5000000, on_stop, NULL, &o), 0);
+        run_until(strstr(world_peek(), "Halt"));
+        operation_cancel(o);
+        run_until(got.done);
+        check(streq(got.error, "Cancelled") && !got.stopped && engine->slots[3].life);
+        stop(3);
+}
+
+/* Supervisors that end or lie. */
+static void test_lost(void) {
+        start(3);
+        begin();
+        check(kill(world_supervisor(3), SIGKILL) >= 0);
+        run_until(got.stopped);
+        check(got.status == -1 && got.signal == 0);
+        settle();
+        check_calls("killed supervisor", KILL_NS);
+
+        for (Fault f = FAULT_GARBAGE; f <= FAULT_FDS; f++) {
+                start(3);
+                begin();
+                world_fault(SUPERVISOR_WATCH, f);
+                check_equal(engine_signal(engine, 3, SIGTERM, (Done) { on_done, NULL }), 0);
+                run_until(got.stopped && got.done);
+                check(got.status == -1 && got.signal == 0);
+                settle();
+                check_calls("watch", "Signal " KILL_NS);
+        }
+}
+
+static unsigned many;
+
+static void on_one_of_many(void *userdata, const EngineError *error) {
+        check(!error);
+        many++;
+}
+
+static void exec_try(int in, int out, int err, bool terminal) {
+        static char *const argv[] = { (char *) "/bin/true", NULL };
+
+        begin();
+        check_equal(engine_exec(engine, &(ExecRequest) { .slot = 3, .argv = argv, .cwd = "/", .terminal = terminal,
+                                                         .fds = { in, out, err } },
+                                on_exec, NULL),
+                    0);
+        check(!got.done);
+}
+
+static void exec_close(void) {
+        for (int i = 0; i < 3; i++)
+                closep(&got.fds[i]);
+}
+
+static void test_exec(void) {
+        unsigned fds;
+
+        exec_try(-EBADF, -EBADF, -EBADF, false);
+        run_until(got.done);
+        check(streq(got.error, "NotRunning"));
+
+        start(3);
+        fds = count("/proc/self/fd");
+        exec_try(-EBADF, -EBADF, -EBADF, false);
+        run_until(got.exited);
+        check(got.done && streq(got.error, "") && streq(got.process, "p1") && got.exit_status == 7);
+        check(got.fds[0] >= 0 && got.fds[1] >= 0 && got.fds[2] >= 0);
+        check((fcntl(got.fds[0], F_GETFL) & O_ACCMODE) == O_WRONLY);
+        exec_close();
+
+        exec_try(open("/dev/null", O_RDONLY | O_CLOEXEC), -EBADF, open("/dev/null", O_WRONLY | O_CLOEXEC), false);
+        run_until(got.exited);
+        check_good();
+        check(got.fds[0] < 0 && got.fds[1] >= 0 && got.fds[2] < 0);
+        exec_close();
+
+        exec_try(-EBADF, -EBADF, -EBADF, true);
+        run_until(got.exited);
+        check_good();
+        check(got.fds[0] < 0 && got.fds[1] >= 0 && got.fds[2] < 0);
+        exec_close();
+
+        for (Fault f = FAULT_ERROR; f < _FAULT_MAX; f++) {
+                if (f == FAULT_BUSY || f == FAULT_EOF)
+                        continue;
+                if (f == FAULT_HANG)
+                        engine->timeouts[SUPERVISOR_EXECUTE] = DEADLINE;
+                world_fault(SUPERVISOR_EXECUTE, f);
+                exec_try(open("/dev/null", O_RDONLY | O_CLOEXEC), -EBADF, -EBADF, false);
+                run_until(got.done);
+                check(streq(got.error, f == FAULT_HANG ? "TimedOut" : "HelperFailed"));
+                check(got.fds[0] < 0 && got.fds[1] < 0 && got.fds[2] < 0 && engine->slots[3].life->asking == 0);
+                engine->timeouts[SUPERVISOR_EXECUTE] = method_table[SUPERVISOR_EXECUTE].timeout;
+        }
+        /* Many at once: some wait for others, all are done. */
+        begin();
+        for (unsigned i = 0; i < 40; i++)
+                check_equal(engine_process_signal(engine, 3, "p9", 15, (Done) { on_one_of_many, NULL }), 0);
+        check_equal(engine->slots[3].life->asking, 10);
+        run_until(many == 40);
+        check_equal(engine->slots[3].life->asking, 0);
+
+        begin();
+        check_equal(engine_process_signal(engine, 3, "p9", 15, (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check_good();
+        begin();
+        check_equal(engine_process_resize(engine, 3, "p9", 24, 80, (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check_good();
+        settle();
+        check_equal(count("/proc/self/fd"), fds);
+
+        /* Its supervisor dies meanwhile. */
+        world_fault(SUPERVISOR_EXECUTE, FAULT_EOF);
+        exec_try(-EBADF, -EBADF, -EBADF, false);
+        run_until(got.done && got.stopped);
+        check(!streq(got.error, ""));
+        settle();
+        (void) world_calls();
+}
+
+static void test_store(void) {
+        engine->trash_delay = UINT64_MAX / 4;
+        begin();
+        check_equal(engine_snapshot(engine, 3, "snap0", on_created, NULL), 0);
+        check_equal(engine_destroy(engine, 3, false, (Done) { on_done, NULL }), -EBUSY);
+        run_until(got.done);
+        check_good();
+        check(got.created == 7654321);
+        begin();
+        check_equal(engine_restore(engine, 3, "snap0", (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        begin();
+        check_equal(engine_remove_snapshot(engine, 3, "snap0", (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        begin();
+        check_equal(engine_rename(engine, 3, "web1", "web2", (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        begin();
+        check_equal(do_clone(), 0);
+        run_until(got.done);
+        check_good();
+        check(got.slot == 3 && engine->pool.used[3]);
+        begin();
+        check_equal(engine_destroy(engine, 3, true, (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check_good();
+        check(!engine->pool.used[3]);
+        begin();
+        check_equal(engine_remove_image(engine, "busybox", (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check_good();
+        settle();
+        check_calls("store", "Storage.TakeSnapshot 3 Storage.RestoreSnapshot 3 Storage.RemoveSnapshot 3 Storage.Rename 3 "
+                             "Storage.Clone 5 Storage.Destroy 3 Storage.RemoveImage");
+
+        /* A slot that was given back rests. */
+        begin();
+        check_equal(engine_create(engine, "new", 1000, "busybox", -EBADF, NULL, on_container, NULL, NULL), 0);
+        run_until(got.done);
+        check_good();
+        check(got.slot != 3);
+        slot_pool_give(&engine->pool, got.slot);
+
+        begin();
+        world_fault(STORAGE_DESTROY, FAULT_BUSY);
+        check_equal(engine_destroy(engine, 3, true, (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check(streq(got.error, "Busy") && engine->slots[3].operation == NULL);
+        settle();
+        (void) world_calls();
+}
+
+static void test_fill(void) {
+        begin();
+        check_equal(do_create(), 0);
+        run_until(got.done);
+        check_good();
+        check(got.slot == 3 && got.progress == 3 && engine->pool.used[3]);
+        settle();
+        check_calls("create", NEW_RECORD " " WORKER " Storage.Seal 3");
+        check(count("/run/berth/containers") == 0);
+        slot_pool_give(&engine->pool, 3);
+
+        begin();
+        check_equal(do_import(), 0);
+        run_until(got.done);
+        check_good();
+        check(got.skipped == 2 && !engine->pool.used[3]);
+        settle();
+        check_calls("import", NEW_IMAGE " " WORKER " Storage.Seal 3");
+
+        /* Made, but nobody said so: it is found in the list and forgotten. */
+        world_list("[{\"slot\":3,\"kind\":\"container\",\"name\":\"new\",\"ownerUID\":1000,\"creationID\":\"" WORLD_ID
+                   "\",\"created\":1,\"sealed\":true,\"image\":\"busybox\",\"snapshots\":[]}]",
+                   "[]", false);
+        begin();
+        world_fault(STORAGE_CREATE_CONTAINER, FAULT_EOF);
+        check_equal(do_create_from_image(), 0);
+        run_until(got.done);
+        check(streq(got.error, "HelperFailed"));
+        settle();
+        check_calls("unsure", NEW_RECORD " Storage.List " FORGET);
+        world_list("[]", "[]", false);
+
+        /* All slots taken. */
+        for (uint32_t i = 0; i < WORLD_SLOTS; i++)
+                slot_pool_reserve(&engine->pool, i);
+        begin();
+        check_equal(engine_import(engine, "new", 1000, archive(), NULL, on_image, NULL, NULL), 0);
+        run_until(got.done);
+        check(streq(got.error, "LimitReached"));
+        begin();
+        check_equal(engine_clone(engine, 5, NULL, "new", 1000, on_container, NULL), 0);
+        run_until(got.done);
+        check(streq(got.error, "LimitReached"));
+        for (uint32_t i = 0; i < WORLD_SLOTS; i++)
+                slot_pool_give(&engine->pool, i);
+}
+
+/* The calls of a trash job, its slot as N: it takes whichever is next. */
+static const char *trash_calls(void) {
+        static char calls[1024];
+
+        (void) snprintf(calls, sizeof(calls), "%s", world_calls());
+        for (char *c = calls; *c; c++)
+                if (*c >= '0' && *c < '0' + (int) WORLD_SLOTS)
+                        *c = 'N';
+        return calls;
+}
+
+static void test_trash(void) {
+        static const char all[] = "Storage.CollectTrash N Cgroup.Prepare N Supervisor N Create IdMap.WriteMap nsN Mount.MountTrash nsN "
+                                  "Work Cgroup.Remove N Storage.ReleaseTrash N";
+        const char *calls;
+
+        engine->trash.timer = sd_event_source_disable_unref(engine->trash.timer);
+        engine->trash_delay = 1000;
+        world_trash(2);
+        trash_want(engine);
+        trash_want(engine);
+        run_until(!engine->trash.wanted && !engine->trash.operation);
+        settle();
+        calls = trash_calls();
+        if (!streq(calls, all)) {
+                (void) fprintf(stderr, "trash: %s\n", calls);
+                exit(EXIT_FAILURE);
+        }
+
+        trash_want(engine);
+        run_until(!engine->trash.wanted && !engine->trash.operation);
+        settle();
+        check(streq(trash_calls(), "Storage.CollectTrash N"));
+
+        /* It fails, gives back what it had, and tries again. */
+        world_trash(2);
+        world_fault(SUPERVISOR_WORK, FAULT_ERROR);
+        trash_want(engine);
+        run_until(engine->trash.failures == 1 && !engine->trash.operation);
+        settle();
+        calls = trash_calls();
+        check(strstr(calls, "Work Cgroup.Kill nsN Cgroup.Remove N Storage.ReleaseTrash N"));
+        check(engine_is_idle(engine)); /* waiting for a retry keeps nobody */
+        world_trash(2);
+        run_until(engine->trash.failures == 0);
+        settle();
+        check(streq(trash_calls(), all));
+}
+
+static void test_warm(void) {
+        Warm *w;
+
+        w = engine_warm(engine, "start");
+        check(w);
+        run_until(world_connections() == 5);
+        check_equal(engine->requests.gates[PEER_CGROUP].active, 2);
+        check_calls("warm", "");
+        w = warm_free(w);
+        run_until(world_connections() == 0);
+        check_equal(engine->requests.gates[PEER_CGROUP].active, 0);
+
+        w = engine_warm(engine, "start");
+        run_until(world_connections() == 5);
+        world_hang_up(); /* the spawner's deadline came first */
+        begin();
+        check_equal(engine_start(engine, &(StartRequest) { 3, "web1", WORLD_ID, "web1", NULL, NULL, NULL }, w, on_started, NULL,
+                                 NULL),
+                    0);
+        run_until(got.done);
+        check_good();
+        stop(3);
+
+        settle();
+        w = engine_warm(engine, "exec");
+        check_equal(sd_event_run(event, 5000), 0);
+        check_equal(world_connections(), 0);
+        warm_free(w);
+}
+
+/* What an earlier berthd left */
+
+#define RECORD(slot, kind, name, sealed)                                                                               \
+        "{\"slot\":" #slot ",\"kind\":\"" kind "\",\"name\":\"" name "\",\"ownerUID\":1000,\"creationID\":\"" WORLD_ID     \
+        "\",\"created\":1,\"sealed\":" sealed ",\"image\":\"\",\"snapshots\":[{\"name\":\"snap0\",\"created\":5}]}"
+
+static void reload(void) {
+        engine = engine_free(engine);
+        run_until_free();
+        load_only();
+}
+
+static void test_adopt(void) {
+        unsigned fds;
+
+        world_list("[" RECORD(3, "container", "web1", "true") "]",
+                   "[{\"name\":\"busybox\",\"ownerUID\":0,\"created\":9,\"usedBy\":1}]", false);
+        engine = engine_free(engine);
+        fds = count("/proc/self/fd");
+
+        /* A container that runs on. */
+        load();
+        start(3);
+        reload();
+        check(got.n_containers == 1 && got.n_images == 1 && got.first.running && got.first.init_pid > 1);
+        check(got.first.slot == 3);
+        run_until(strstr(world_peek(), "Watch"));
+        check_calls("adopt", "Storage.List GetState Watch");
+        stop(3);
+
+        /* One whose supervisor died with berthd. */
+        start(3);
+        check(kill(world_supervisor(3), SIGKILL) >= 0);
+        reload();
+        check(got.n_containers == 1 && !got.first.running);
+        check_calls("dead", "Storage.List " KILL_SLOT);
+
+        /* Not started to the end; another container's; a worker; a supervisor that lies about its state. */
+        for (int i = 0; i < 4; i++) {
+                engine = engine_free(engine);
+                world_run(3, "web1", i == 1 ? "ffffffffffffffffffffffffffffffff" : WORLD_ID, i == 0 ? "created" : "running",
+                          i == 2);
+                if (i == 3)
+                        world_fault(SUPERVISOR_GET_STATE, FAULT_FIELDS);
+                load_only();
+                check(got.n_containers == 1 && !got.first.running);
+                /* One that does not say which namespace it has cannot be killed, and its slot stays taken. */
+                check_calls("not adopted", i == 3 ? "Storage.List GetState" : "Storage.List GetState " KILL_NS);
+                check(engine->pool.used[3]);
+        }
+        world_kill(3);
+
+        /* A socket where another user listens. */
+        engine = engine_free(engine);
+        world_run(4, "web1", WORLD_ID, "running", false);
+        load_only();
+        check(!got.first.running);
+        check(strstr(world_calls(), "GetState") == NULL);
+        world_kill(4);
+
+        /* What the store does not know. */
+        engine = engine_free(engine);
+        world_run(4, "stray", WORLD_ID, "running", false);
+        load_only();
+        check_calls("stray", "Storage.List GetState Cgroup.Kill ns4 Cgroup.Remove 4");
+        check(!engine->pool.used[4]);
+
+        /* Half done. */
+        world_list("[" RECORD(2, "container", "half", "false") "," RECORD(3, "container", "web1", "true") "," RECORD(
+                           4, "image", "half", "false") "," RECORD(5, "trash", "", "false") "]",
+                   "[]", false);
+        engine = engine_free(engine);
+        world_run(4, ".slot-4", WORLD_ID, "created", true);
+        load_only();
+        check(got.n_containers == 1 && got.first.slot == 3);
+        const char *calls = world_calls();
+        check(strstr(calls, "Storage.Destroy 2") && strstr(calls, "Storage.Destroy 4") && strstr(calls, "Storage.ReleaseTrash 5"));
+        check(strstr(calls, "Cgroup.Kill 4") || strstr(calls, "Cgroup.Kill ns4"));
+        check(!engine->pool.used[2] && engine->pool.used[3] && !engine->pool.used[4] && !engine->pool.used[5]);
+        check(engine->trash.wanted);
+
+        engine = engine_free(engine);
+        run_until_free();
+        check_equal(count("/proc/self/fd"), fds);
+        check_equal(count("/run/berth/containers"), 0);
+}
+
+/* The store cannot be read, or says nonsense; then it can. */
+static void test_load_fails(void) {
+        static const char *const bad[] = {
+                "[{\"slot\":3}]",
+                "[" RECORD(9, "container", "web1", "true") "]",
+                "[" RECORD(3, "container", "../x", "true") "]",
+                "[" RECORD(3, "container", "a", "true") "," RECORD(3, "container", "b", "true") "]",
+                "[" RECORD(4, "container", "a", "true") "," RECORD(3, "container", "b", "true") "]",
+                "[7]",
+        };
+
+        begin();
+        check_equal(engine_new(event, &callbacks, NULL, &engine), 0);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                world_list(bad[i], "[]", false);
+                begin();
+                check_equal(engine_load(engine), 0);
+                check_equal(engine_load(engine), -EINPROGRESS);
+                run_until(got.loaded);
+                check(streq(got.error, "HelperFailed"));
+        }
+
+        world_list("[]", "[]", false);
+        world_fault(STORAGE_LIST, FAULT_ERROR);
+        begin();
+        check_equal(engine_load(engine), 0);
+        run_until(got.loaded);
+        check(streq(got.error, "HelperFailed"));
+
+        /* Reading is tried once more where a helper ended without an answer. */
+        world_fault(STORAGE_LIST, FAULT_EOF);
+        (void) world_calls();
+        begin();
+        check_equal(engine_load(engine), 0);
+        run_until(got.loaded);
+        check_good();
+        check_calls("retry", "Storage.List Storage.List");
+        check_equal(engine_load(engine), -EALREADY);
+        engine = engine_free(engine);
+}
+
+/* The engine goes in the middle of things; nothing of its own stays. */
+static void test_free(void) {
+        static const Method at[] = { CGROUP_PREPARE, SPAWN_SUPERVISOR, SUPERVISOR_CREATE, MOUNT_LAYERS, SUPERVISOR_START };
+        unsigned fds = count("/proc/self/fd");
+
+        for (size_t i = 0; i < ELEMENTSOF(at); i++) {
+                load();
+                begin();
+                world_fault(at[i], FAULT_HANG);
+                check_equal(start_try(3, NULL), 0);
+                run_until(world_is_hung(at[i]));
+                engine = engine_free(engine);
+                check(!got.done);
+                run_until_free();
+                run_until(!world_supervisor(3)); /* it ends with its connection */
+                check_equal(count("/proc/self/fd"), fds);
+                (void) world_calls();
+        }
+}
+
+int main(int argc, char *argv[]) {
+        alarm(120);
+        (void) signal(SIGPIPE, SIG_IGN);
+        message_init();
+        check(sd_event_new(&event) >= 0);
+        world_init(event);
+
+        load();
+        test_life();
+        test_left_overs();
+        test_stop();
+        test_lost();
+        test_exec();
+        test_store();
+        test_fill();
+        test_trash();
+        test_warm();
+        test_failures();
+        test_cancel();
+        test_adopt();
+        test_load_fails();
+        test_free();
+
+        world_done();
+        sd_event_unref(event);
+        return 0;
+}
