@@ -152,8 +152,11 @@ void handle_signal_process(Supervisor *s, Connection *c, json_t *parameters, Mes
 void handle_resize_process(Supervisor *s, Connection *c, json_t *parameters, Message *m);
 void children_event(Supervisor *s);
 void tell_ends(Supervisor *s);
-/* Which signal halts an init with these masks of /proc/PID/status? */
-int halt_signal(uint64_t caught, uint64_t blocked);
+
+/* halt.c */
+/* Which signal halts an init that handles these? SIGKILL where it is none that we know. */
+int halt_signal(uint64_t handled);
+int halt_signal_of(pid_t pid, int *ret);
 
 /* cgroups.c */
 int cgroups_open(Supervisor *s); /* as S */

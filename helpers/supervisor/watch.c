@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-#define SIGNAL_HALT 37 /* SIGRTMIN+3 of glibc, by which systemd halts */
-
 void process_ended(Process *p, int status) {
         p->ended = true;
         p->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -221,56 +219,13 @@ void handle_signal(Supervisor *s, Connection *c, json_t *parameters, Message *m)
                 answer_signal(s, c, s->init_pidfd, (int) signal, NULL);
 }
 
-int halt_signal(uint64_t caught, uint64_t blocked) {
-        static const int candidates[] = { SIGNAL_HALT, SIGPWR, SIGUSR2, SIGTERM };
-
-        /* Blocked ones are waited for by signalfd or sigwait. */
-        for (size_t i = 0; i < ELEMENTSOF(candidates); i++)
-                if ((caught | blocked) >> (candidates[i] - 1) & 1)
-                        return candidates[i];
-        return SIGKILL;
-}
-
-static int mask_of(const char *status, const char *key, uint64_t *ret) {
-        const char *line = strstr(status, key);
-        char *end;
-
-        if (!line)
-                return -EUCLEAN;
-        errno = 0;
-        *ret = strtoull(line + strlen(key), &end, 16);
-        return errno != 0 || *end != '\n' ? -EUCLEAN : 0;
-}
-
-static int find_halt_signal(const Supervisor *s, int *ret) {
-        _cleanup_free_ char *text = NULL;
-        uint64_t caught, blocked;
-        char path[32];
-        size_t size;
-        int r;
-
-        /* Its name may hold anything but a newline, and its escapes: a line begins with our key only if the kernel wrote it. */
-        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) s->init);
-        r = text_read(path, 16384, &text, &size);
-        if (r < 0)
-                return r;
-        r = mask_of(text, "\nSigCgt:\t", &caught);
-        if (r < 0)
-                return r;
-        r = mask_of(text, "\nSigBlk:\t", &blocked);
-        if (r < 0)
-                return r;
-        *ret = halt_signal(caught, blocked);
-        return 0;
-}
-
 void handle_halt(Supervisor *s, Connection *c, json_t *parameters, Message *m) {
         static const Field none[] = { {} };
         int signal, r;
 
         if (!init_is_running(s, c) || request_decode(s, c, parameters, none, m, NULL) < 0)
                 return;
-        r = find_halt_signal(s, &signal);
+        r = halt_signal_of(s->init, &signal);
         if (r < 0) {
                 reply_error(s, c, "Failed", "init's signals", r);
                 return;
