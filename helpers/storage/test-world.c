@@ -127,7 +127,6 @@ json_t *list_all(void) {
                 json_t *page = reply("List", "{s:I}", "first", json_integer_value(next));
 
                 check(json_array_size(json_object_get(all, "images")) == 0);
-                check(json_array_extend(json_object_get(page, "slots"), json_array()) == 0);
                 check(json_array_extend(json_object_get(all, "slots"), json_object_get(page, "slots")) == 0);
                 check(json_object_set(page, "slots", json_object_get(all, "slots")) == 0);
                 json_decref(all);
