@@ -255,6 +255,7 @@ void arguments_done(Arguments *a) {
 
 /* Options and words in any order, until "--" or until a verb that runs a command has all its words. */
 static int parse(int argc, char *argv[], Arguments *a, const char **family, char **ret_error) {
+        bool only_words = false; /* "--" has been seen */
         int o, r;
 
         opterr = 0;
@@ -262,7 +263,7 @@ static int parse(int argc, char *argv[], Arguments *a, const char **family, char
         for (;;) {
                 bool complete = a->verb && a->verb->command && a->n_words == a->verb->n_max;
 
-                o = complete && optind < argc && argv[optind][0] != '-' ? -1 :
+                o = only_words || (complete && optind < argc && argv[optind][0] != '-') ? -1 :
                         getopt_long(argc, argv, "+:h", long_options, NULL);
                 if (o == 'h')
                         o = OPTION_HELP;
@@ -277,6 +278,7 @@ static int parse(int argc, char *argv[], Arguments *a, const char **family, char
                         continue;
                 }
 
+                only_words |= optind > 1 && streq(argv[optind - 1], "--");
                 if (complete) {
                         a->command = argv + optind;
                         return 0;

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
+#include <time.h>
 
 #include "names.h"
 
@@ -47,6 +49,7 @@ static void wait_for_agent(int fd) {
 /* A text agent of polkit's for this process, where there is a terminal to ask on and somebody to be asked. */
 void agent_open(Client *c) {
         char notify[16];
+        bool in_session;
         int fds[2];
 
         if (c->agent != 0 || c->arguments->given[OPTION_NO_ASK_PASSWORD] || geteuid() == 0 || !isatty(STDIN_FILENO) ||
@@ -55,13 +58,16 @@ void agent_open(Client *c) {
         if (pipe2(fds, 0) < 0)
                 return;
         (void) fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+        /* An agent of the session, which has windows, goes before ours. Where there is no session polkit 122 overlooks an
+         * agent that says so. */
+        in_session = sd_pid_get_session(0, NULL) >= 0;
         c->agent = fork();
         if (c->agent == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
                 (void) close(fds[0]);
                 (void) snprintf(notify, sizeof(notify), "%d", fds[1]);
                 (void) dup2(STDERR_FILENO, STDOUT_FILENO);
-                (void) execl(AGENT, AGENT, "--notify-fd", notify, "--fallback", NULL);
+                (void) execl(AGENT, AGENT, "--notify-fd", notify, in_session ? "--fallback" : NULL, NULL);
                 _exit(EXIT_FAILURE);
         }
         (void) close(fds[1]);
@@ -146,4 +152,17 @@ int client_simple(Client *c, const char *name, const char *member, sd_bus_messag
                 return fail_bus(c, NULL, r, name);
 
         return client_call(c, m, name, ret_reply);
+}
+
+/* Milliseconds for poll() out of the bus's absolute microseconds. */
+int bus_timeout(sd_bus *bus) {
+        uint64_t until, now_us;
+        struct timespec now;
+
+        if (sd_bus_get_timeout(bus, &until) <= 0 || until == UINT64_MAX)
+                return -1;
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        now_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+
+        return until <= now_us ? 0 : (int) ((until - now_us + 999) / 1000);
 }

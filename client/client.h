@@ -68,6 +68,7 @@ int container_path(Client *c, const char *name, char **ret);
 int image_path(Client *c, const char *name, char **ret);
 int no_options(sd_bus_message *m);
 void agent_open(Client *c);
+int bus_timeout(sd_bus *bus); /* for poll() */
 
 /* job.c. Signals of jobs must be listened to before the call that makes one. */
 typedef struct Job {
@@ -77,9 +78,8 @@ typedef struct Job {
         char *label; /* for the line on the terminal; NULL: none */
         bool ended, line;
         char *result, *error, *message;
-        /* Called once when a part of ours fails; may be NULL. */
-        pid_t packer;
         int packer_failure; /* a pipe; what can be read from it is why packing failed */
+        char *unpacked;     /* that */
 } Job;
 
 #define JOB_NONE { .packer_failure = -EBADF }

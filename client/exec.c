@@ -185,14 +185,27 @@ static int take_reply(Session *s, sd_bus_message *reply) {
         return r < 0 ? r : 0;
 }
 
-/* Nobody waits for the answer of these: a process that has just ended needs none. */
+/* A signal that cannot be passed on: the process has ended. Its end is told before this, or nobody knows of it. */
+static int on_told(sd_bus_message *m, void *userdata, sd_bus_error *reterr) {
+        Session *s = userdata;
+
+        s->lost |= sd_bus_message_is_method_error(m, NULL) > 0;
+
+        return 0;
+}
+
 static void tell_process(Session *s, const char *member, const char *types, unsigned a, unsigned b) {
         _cleanup_message_ sd_bus_message *m = NULL;
+        bool signal = streq(member, "Signal");
 
         if (sd_bus_message_new_method_call(s->client->bus, &m, BERTH_NAME, s->process, BERTH_INTERFACE(Process), member) < 0 ||
-            sd_bus_message_append(m, types, a, b) < 0 || no_options(m) < 0 || sd_bus_message_set_expect_reply(m, false) < 0)
+            sd_bus_message_append(m, types, a, b) < 0 || no_options(m) < 0)
                 return;
-        (void) sd_bus_send(s->client->bus, m, NULL);
+        /* A size that comes too late matters to nobody. */
+        if (signal)
+                (void) sd_bus_call_async(s->client->bus, NULL, m, on_told, s, 0);
+        else if (sd_bus_message_set_expect_reply(m, false) >= 0)
+                (void) sd_bus_send(s->client->bus, m, NULL);
 }
 
 static void on_signal(Session *s) {
@@ -251,7 +264,7 @@ static int loop(Session *s) {
                 fds[1] = (struct pollfd) { s->signals, POLLIN, 0 };
                 for (size_t i = 0; i < s->n_pumps; i++)
                         pump_poll(&s->pumps[i], fds + 2 + 2 * i);
-                r = poll(fds, 2 + 2 * s->n_pumps, s->exited ? QUIET_MS : -1);
+                r = poll(fds, 2 + 2 * s->n_pumps, s->exited ? QUIET_MS : bus_timeout(s->client->bus));
                 if (r < 0 && errno != EINTR)
                         return -errno;
                 quiet = s->exited && r == 0;
@@ -322,7 +335,7 @@ static int run(Client *c, const Arguments *a, char *const *command, bool termina
         if (r < 0)
                 return fail_bus(c, NULL, r, a->words[0]);
         if (!s->exited)
-                return fail(c, "Disconnected", "The service ended; the command may still be running.");
+                return fail(c, "Disconnected", "The end of the command is not known: it is gone, or the service is.");
 
         return s->signal > 0 ? 128 + s->signal : s->status;
 }

@@ -45,7 +45,7 @@ static const Meaning meanings[] = {
         { "ServiceUnknown", EXIT_FAILED, EXIT_EXEC_FAILED, NOT_RUNNING_SERVICE },
         { "NameHasNoOwner", EXIT_FAILED, EXIT_EXEC_FAILED, NOT_RUNNING_SERVICE },
         { "Disconnected", EXIT_FAILED, EXIT_EXEC_FAILED, NOT_RUNNING_SERVICE },
-        { "Interrupted", EXIT_FAILED, EXIT_EXEC_FAILED, "Nothing was changed; do it again if that was not meant." },
+        { "CannotRead", EXIT_FAILED, EXIT_EXEC_FAILED, "Nothing was made. Pack what you may read, or do it as its owner." },
 };
 
 Meaning failure_meaning(const char *error) {

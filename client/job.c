@@ -101,19 +101,6 @@ static void cancel(Job *job) {
                 (void) sd_bus_send(job->client->bus, m, NULL);
 }
 
-/* Milliseconds for poll() out of the bus's absolute microseconds. */
-static int bus_timeout(sd_bus *bus) {
-        uint64_t until, now_us;
-        struct timespec now;
-
-        if (sd_bus_get_timeout(bus, &until) <= 0 || until == UINT64_MAX)
-                return -1;
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        now_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-
-        return until <= now_us ? 0 : (int) ((until - now_us + 999) / 1000);
-}
-
 /* One round: signals to us, what the packer says, the bus. */
 static int wait_once(Job *job, int signals) {
         struct pollfd fds[] = {
@@ -131,9 +118,9 @@ static int wait_once(Job *job, int signals) {
                 char text[512];
                 ssize_t n = read(job->packer_failure, text, sizeof(text) - 1);
 
-                if (n > 0 && !job->message) {
+                if (n > 0 && !job->unpacked) {
                         text[n] = '\0';
-                        job->message = strdup(text);
+                        job->unpacked = strdup(text);
                         cancel(job);
                 }
         }
@@ -186,6 +173,8 @@ int job_wait(Job *job, sd_bus_message *reply, const char *object) {
                 (void) fputs("\r\033[K", stderr);
         if (r < 0)
                 return fail_bus(job->client, NULL, r, object);
+        if (job->unpacked)
+                return fail(job->client, "CannotRead", job->unpacked);
         if (job->error && *job->error != '\0')
                 return fail(job->client, job->error, job->message && *job->message ? job->message : job->error);
 
@@ -201,4 +190,5 @@ void job_done(Job *job) {
         free(job->result);
         free(job->error);
         free(job->message);
+        free(job->unpacked);
 }

@@ -71,6 +71,10 @@ static void test_verbs(void) {
         taken("snapshot web --remove snap0", "snapshot");
         taken("clone a b --snapshot snap0", "clone");
 
+        taken("rename -- -a --json", "rename");
+        check(streq(parsed.words[0], "-a") && streq(parsed.words[1], "--json"));
+        arguments_done(&parsed);
+
         refused("", "What is to be done");
         refused("image", "image");
         refused("image drop", "image drop");
