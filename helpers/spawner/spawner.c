@@ -20,6 +20,7 @@
 #include "mutation.h"
 #include "notify.h"
 #include "places.h"
+#include "signals.h"
 #include "users.h"
 #include "util.h"
 
@@ -119,13 +120,14 @@ static int drop_to_union(uint64_t *ret) {
 }
 
 static int set_signals(void) {
-        const struct sigaction child = { .sa_handler = on_child }, end = { .sa_handler = on_end }, none = { .sa_handler = SIG_DFL };
+        const struct sigaction child = { .sa_handler = on_child }, end = { .sa_handler = on_end };
         sigset_t blocked;
+        int r;
 
         /* What our starter ignored would be ignored in all we start. */
-        for (int i = 1; i < NSIG; i++)
-                if (sigaction(i, &none, NULL) < 0 && errno != EINVAL) /* the kernel's two, the C library's own */
-                        return -errno;
+        r = signals_reset();
+        if (r < 0)
+                return r;
         /* They come only while ppoll() waits. */
         (void) sigemptyset(&blocked);
         (void) sigaddset(&blocked, SIGCHLD);

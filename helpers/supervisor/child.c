@@ -5,6 +5,7 @@
 
 #include "child.h"
 
+#include "signals.h"
 #include "sys.h"
 
 #include <signal.h>
@@ -119,11 +120,12 @@ int child_die_with_parent(void) {
 }
 
 int child_reset(void) {
-        struct sigaction action = { .sa_handler = SIG_DFL };
         sigset_t none;
+        int r;
 
-        for (int i = 1; i < NSIG; i++)
-                (void) sigaction(i, &action, NULL); /* not for KILL, STOP and the two that libc keeps for itself */
+        r = signals_reset();
+        if (r < 0)
+                return r;
         (void) sigemptyset(&none);
         if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
                 return -errno;
