@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "test.h"
+#include "text.h"
 
 #include <signal.h>
 
@@ -184,7 +185,43 @@ static void test_tables(void) {
                 check(option_name(o));
 }
 
-int main(void) {
+/* "\\-\\-no\\-terminal" is "--no-terminal". */
+static char *read_manual(const char *path) {
+        char *text, *to;
+        size_t size;
+
+        check(text_read(path, 65536, &text, &size) >= 0);
+        to = text;
+        for (const char *from = text; *from; from++)
+                if (*from != '\\' || from[1] != '-')
+                        *to++ = *from;
+        *to = '\0';
+        return text;
+}
+
+static void test_manual(const char *path) {
+        _cleanup_free_ char *manual = read_manual(path);
+        char text[64];
+
+        for (const Verb *v = verbs; v->name; v++) {
+                (void) snprintf(text, sizeof(text), "\\fB%s\\fR", v->name);
+                if (!strstr(manual, text)) {
+                        (void) fprintf(stderr, "the manual does not know berth %s\n", v->name);
+                        exit(EXIT_FAILURE);
+                }
+        }
+        for (Option o = 0; o < _OPTION_MAX; o++) {
+                (void) snprintf(text, sizeof(text), "--%s", option_name(o));
+                if (!strstr(manual, text)) {
+                        (void) fprintf(stderr, "the manual does not know %s\n", text);
+                        exit(EXIT_FAILURE);
+                }
+        }
+}
+
+int main(int argc, char *argv[]) {
+        check(argc == 2);
+        test_manual(argv[1]);
         test_verbs();
         test_exec();
         test_values();
