@@ -5,6 +5,7 @@
 #include "caller.h"
 #include "log.h"
 #include "manager.h"
+#include "mutation.h"
 #include "permissions.h"
 #include "process.h"
 #include "bus-call.h"
@@ -92,9 +93,13 @@ int caller_get(Manager *m, const char *name, Caller **ret) {
 
 static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *m = userdata;
-        const char *name, *old, *new;
+        const char *sender = sd_bus_message_get_sender(message), *name, *old, *new;
         Caller *p;
 
+        /* sd-bus leaves a well-known sender of a match to the bus, and what somebody sends to us alone the bus matches with
+         * nothing: without this anybody could hang up on anybody's programs. */
+        if (!MUTATION(caller_signal_sender) && (!sender || !streq(sender, DRIVER)))
+                return 0;
         if (sd_bus_message_read(message, "sss", &name, &old, &new) < 0 || name[0] != ':' || new[0] != 0)
                 return 0;
         p = caller_find(m, name);
