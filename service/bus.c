@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static int find_container(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
@@ -54,11 +55,9 @@ static int find_job(sd_bus *bus, const char *path, const char *interface, void *
 }
 
 static int find_process(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
-        Process *p = process_of_path(userdata, path);
-
-        if (!p)
+        if (bus_path_number(path, BUS_PATH_PROCESS) == UINT64_MAX)
                 return 0;
-        *ret = p;
+        *ret = userdata; /* the request looks for it, once it knows who asks */
         return 1;
 }
 
@@ -177,6 +176,13 @@ uint64_t bus_path_number(const char *path, const char *prefix) {
         return id;
 }
 
+static bool is_connected_stream(int fd) {
+        int type, listening;
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t) { sizeof(type) }) == 0 && type == SOCK_STREAM &&
+               getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t) { sizeof(listening) }) == 0 && !listening;
+}
+
 int bus_take_stream(int fd, int *ret, sd_bus_error *error) {
         int flags = fcntl(fd, F_GETFL), copy;
         struct stat st;
@@ -184,9 +190,9 @@ int bus_take_stream(int fd, int *ret, sd_bus_error *error) {
         if (flags < 0 || fstat(fd, &st) < 0)
                 return -errno;
         if ((flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY ||
-            !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+            !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || (S_ISSOCK(st.st_mode) && is_connected_stream(fd))))
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
-                                        "An archive is a pipe, a socket or a regular file, opened for reading.");
+                                        "An archive is a pipe, a stream socket or a regular file, opened for reading.");
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (copy < 0)
                 return -errno;
