@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Makes a slot's cgroups and gives them away: ROOT/SLOT stays ours, supervisor/ is root's to join, payload/ is the
+/* Makes a slot's cgroups and gives them away: ROOT/SLOT stays ours, the supervisor's place is root's to join, payload/ is the
  * container's. Needs CHOWN. Believes nobody's names: all are constants and the slot's number. */
 
 #include "cgroups.h"
@@ -112,14 +112,18 @@ static int make_folder(const Hierarchy *h, int parent, const char *name, int *re
         return 0;
 }
 
-/* The root stage, uid 0 without any right over others' files, joins supervisor/ or is born in it. */
-static int give_supervisor(const Hierarchy *h, int folder) {
+/* Where the root stage, uid 0 without any right over others' files, puts itself: on v2 it is born in supervisor/, since
+ * only leaves may hold processes there; v1 has no such rule, and each folder less is one less to make and to remove. */
+static int make_supervisor(const Hierarchy *h, int folder) {
+        _cleanup_close_ int supervisor = -EBADF;
         int r;
 
-        r = file_give(folder, "cgroup.procs", 0, 0, /* group_writes= */ false);
-        if (r < 0 || h->v2)
+        if (!h->v2)
+                return file_give(folder, "tasks", 0, 0, /* group_writes= */ false);
+        r = make_folder(h, folder, "supervisor", &supervisor);
+        if (r < 0)
                 return r;
-        return file_give(folder, "tasks", 0, 0, /* group_writes= */ false);
+        return file_give(supervisor, "cgroup.procs", 0, 0, /* group_writes= */ false);
 }
 
 /* Joined by the supervisor's children, hence S; moved about in by the container's root, hence BASE. The folder comes last. A v1
@@ -164,18 +168,15 @@ static int bound(const Hierarchy *h, int folder, const Slot *slot) {
 }
 
 static int fill_slot(const Hierarchy *h, int folder, const Slot *slot, Step *step) {
-        _cleanup_close_ int supervisor = -EBADF, payload = -EBADF;
+        _cleanup_close_ int payload = -EBADF;
         int r;
 
         r = bound(h, folder, slot);
         if (r < 0)
                 return step_failed(step, h, "bounds of the slot", r);
-        r = make_folder(h, folder, "supervisor", &supervisor);
+        r = make_supervisor(h, folder);
         if (r < 0)
                 return step_failed(step, h, "make supervisor", r);
-        r = give_supervisor(h, supervisor);
-        if (r < 0)
-                return step_failed(step, h, "owner of supervisor", r);
         r = make_folder(h, folder, "payload", &payload);
         if (r < 0)
                 return step_failed(step, h, "make payload", r);

@@ -16,6 +16,9 @@
 #include <sys/syscall.h>
 
 /* One call's share; what is left goes at the next. At some 30 µs each. */
+/* The last process may be on its way out of its cgroup still, when its descriptors and its lock are gone. */
+#define LAST_PROCESS_MS 50
+
 #define REMOVED_MAX 50000
 
 typedef struct Entry {
@@ -149,7 +152,7 @@ static int check_empty(const CgroupTree *t, const Slot *slot) {
         folder = slot_folder_open(unified(t), slot);
         if (folder < 0)
                 return folder == -ENOENT ? 0 : folder;
-        r = events_wait(folder, "populated 0", 0);
+        r = events_wait(folder, "populated 0", LAST_PROCESS_MS);
         return r == -ETIMEDOUT ? -EBUSY : r;
 }
 

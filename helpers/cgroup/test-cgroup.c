@@ -101,18 +101,18 @@ static void check_owners(const Hierarchy *h, const Slot *slot) {
 
         check_owner(h, "0", TEST_HELPER, TEST_HELPER, 0755);
         check_owner(h, "0/cgroup.procs", h->v2 ? slot->supervisor : TEST_HELPER, TEST_HELPER, 0644);
-        check_owner(h, "0/supervisor", TEST_HELPER, TEST_HELPER, 0755);
-        check_owner(h, "0/supervisor/cgroup.procs", 0, 0, 0644);
         check_owner(h, "0/payload", payload, payload, 0755);
         check_owner(h, "0/payload/cgroup.procs", slot->supervisor, slot->base, 0664);
         if (h->v2) {
+                check_owner(h, "0/supervisor", TEST_HELPER, TEST_HELPER, 0755);
+                check_owner(h, "0/supervisor/cgroup.procs", 0, 0, 0644);
                 check_owner(h, "0/payload/cgroup.threads", slot->base, slot->base, 0644);
                 check_owner(h, "0/payload/cgroup.subtree_control", slot->base, slot->base, 0644);
                 check_owner(h, "0/payload/cgroup.freeze", TEST_HELPER, TEST_HELPER, 0644);
                 check_owner(h, "0/cgroup.kill", TEST_HELPER, TEST_HELPER, 0200);
                 check_text(h, "0/cgroup.max.descendants", "4096");
         } else {
-                check_owner(h, "0/supervisor/tasks", 0, 0, 0644);
+                check_owner(h, "0/tasks", 0, 0, 0644);
                 check_owner(h, "0/payload/tasks", slot->supervisor, slot->base, 0664);
         }
 }
@@ -200,7 +200,7 @@ static int enter_as(uid_t uid, const Hierarchy *h, const char *path) {
         return WEXITSTATUS(status);
 }
 
-/* Who can join: the root stage without any capability its supervisor/, S its payload/, nobody else either. */
+/* Who can join: the root stage without any capability the slot, S its payload/, nobody else either. */
 static void test_join(void) {
         const uid_t own = test_slot(0).supervisor, other = test_slot(1).supervisor;
 
@@ -209,9 +209,8 @@ static void test_join(void) {
 
                 if (h->v2)
                         continue; /* nobody moves there but from a common ancestor */
-                check_equal(enter_as(0, h, "0/supervisor/tasks"), 0);
+                check_equal(enter_as(0, h, "0/tasks"), 0);
                 check_equal(enter_as(own, h, "0/payload/tasks"), 0);
-                check_equal(enter_as(own, h, "0/supervisor/tasks"), EACCES);
                 check_equal(enter_as(own, h, "0/tasks"), EACCES);
                 check_equal(enter_as(other, h, "0/payload/tasks"), EACCES);
                 check_equal(enter_as(0, h, "0/payload/tasks"), EACCES);

@@ -97,6 +97,7 @@ static int execute(const Row *row) {
 
 /* Returns the step that failed, with errno. */
 static const char *become(const Service *s, gid_t berth_gid, int connection) {
+        static const int handled[] = { SIGCHLD, SIGTERM, SIGINT };
         const Row *row = s->row;
         sigset_t none;
 
@@ -104,7 +105,10 @@ static const char *become(const Service *s, gid_t berth_gid, int connection) {
                 return "session";
         if (arrange_descriptors(connection, s->program) < 0)
                 return "descriptors";
-        /* Nothing is ignored in the spawner, and what it handles exec resets. */
+        /* Nothing is ignored in the spawner. What it handles must not run here, in the spawner's own memory. */
+        for (size_t i = 0; i < ELEMENTSOF(handled); i++)
+                if (signal(handled[i], SIG_DFL) == SIG_ERR)
+                        return "signals";
         (void) sigemptyset(&none);
         if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
                 return "signals";
@@ -130,7 +134,7 @@ int service_start(const Service *s, gid_t berth_gid, int connection, pid_t *ret)
         const char *step;
         pid_t pid;
 
-        pid = fork();
+        pid = vfork(); /* the child writes to its own stack alone, and we stand still until it has executed */
         if (pid < 0)
                 return -errno;
         if (pid == 0) {

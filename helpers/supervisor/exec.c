@@ -21,13 +21,17 @@
 #define ID_MAX 65535U
 #define TERMINAL_SIZE_MAX 65535U
 
+void process_init(Process *p) {
+        *p = (Process) { .pidfd = -EBADF, .socket = -EBADF, .terminal = -EBADF, .ends = { -EBADF, -EBADF, -EBADF } };
+}
+
 void process_free(Process *p) {
         closep(&p->pidfd);
         closep(&p->socket);
         closep(&p->terminal);
         for (int i = 0; i < 3; i++)
                 closep(&p->ends[i]);
-        *p = (Process) { .pidfd = -EBADF, .socket = -EBADF, .terminal = -EBADF, .ends = { -EBADF, -EBADF, -EBADF } };
+        process_init(p);
 }
 
 /* A free place; where all are taken, that of the oldest end that nobody came for. */

@@ -57,7 +57,7 @@ static int be_born(const Supervisor *s) {
 static int join_v1(const Supervisor *s) {
         char path[32];
 
-        (void) snprintf(path, sizeof(path), "%u/supervisor/tasks", s->slot.number);
+        (void) snprintf(path, sizeof(path), "%u/tasks", s->slot.number);
         for (size_t i = 0; i < s->tree.n; i++) {
                 const Hierarchy *h = &s->tree.hierarchies[i];
                 _cleanup_close_ int tasks = -EBADF;
@@ -110,15 +110,16 @@ int root_stage(int connection, Supervisor *s, const char **ret_step) {
         SlotTable table;
         int r;
 
-        STEP("preface", receive_preface(connection, &number, &s->listening));
+        /* What does not depend on the slot comes first: berthd connects in advance. */
         STEP("slot", slot_table_load(&table));
-        STEP("slot", slot_by_number(&table, number, &s->slot));
+        STEP("mount namespace", enter_mount_namespace());
         STEP("cgroup root", cgroup_tree_open(&s->tree));
+        STEP("limits", limits_apply());
+        STEP("preface", receive_preface(connection, &number, &s->listening));
+        STEP("slot", slot_by_number(&table, number, &s->slot));
         STEP("cgroup", be_born(s));
         STEP("cgroup", join_v1(s));
         STEP("lock", lock_slot(number, &s->lock));
-        STEP("mount namespace", enter_mount_namespace());
-        STEP("limits", limits_apply());
         STEP("user", become_supervisor(s->slot.supervisor));
         STEP("listen", sys_result(listen(s->listening, CONNECTIONS_MAX)));
         return 0;

@@ -133,7 +133,7 @@ static void supervisor_init(Supervisor *s) {
         s->listening = s->lock = s->signals = s->init_pidfd = s->proc = s->userns = s->netns = s->start = s->control =
                 s->payload = -EBADF;
         for (size_t i = 0; i < PROCESSES_MAX; i++)
-                process_free(&s->processes[i]);
+                process_init(&s->processes[i]);
         for (size_t i = 0; i < CONNECTIONS_MAX; i++)
                 s->connections[i].fd = -EBADF;
 }

@@ -137,6 +137,7 @@ void launch_failed(Supervisor *s, const char *error, const char *step, int r);
 void handle_execute(Supervisor *s, Connection *c, json_t *parameters, Message *m);
 void process_event(Supervisor *s, Process *p);
 void process_expired(Supervisor *s, Process *p);
+void process_init(Process *p);
 void process_free(Process *p);
 
 /* worker.c */

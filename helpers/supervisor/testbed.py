@@ -168,7 +168,7 @@ def prepare_cgroups(slot: int) -> None:
     """What berth-cgroup's Prepare does."""
     for name, v2 in hierarchies():
         top = CGROUPS / name / "berth" / str(slot)
-        for path in (top, top / "supervisor", top / "payload"):
+        for path in (top, top / "supervisor", top / "payload") if v2 else (top, top / "payload"):
             path.mkdir()
             if not v2:
                 copy_cpuset(path)
