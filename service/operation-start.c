@@ -181,8 +181,10 @@ int engine_start(Engine *e, const StartRequest *q, Warm *warm,
                 operation_refuse(&s->op, "Running", "it is running");
         else if (life_new(e, q->slot, q->name, &s->op.life) < 0 || !(s->op.life->plan = plan_of(q)))
                 operation_refuse(&s->op, "InvalidArgument", "its init, environment or name cannot be put into a plan");
-        else
+        else {
                 operation_begin(&s->op);
+                warm_more(s->op.warm, "start-later");
+        }
 
         if (ret)
                 *ret = &s->op;

@@ -430,28 +430,35 @@ bool requests_are_warm(const Requests *r, Peer peer) {
         return false;
 }
 
-Warm *engine_warm(Engine *e, const char *verb) {
+void warm_more(Warm *w, const char *verb) {
         static const struct {
                 const char *verb;
                 Peer peers[6];
                 size_t n;
         } needs[] = {
-                { "start", { PEER_CGROUP, PEER_SPAWNED, PEER_IDMAP, PEER_CGROUP, PEER_MOUNT }, 5 },
+                /* While polkit thinks it needs a processor too: what comes later in a start is begun when it has answered,
+                 * beside the first steps, which wait for one another. */
+                { "start", { PEER_CGROUP, PEER_SPAWNED }, 2 },
+                { "start-later", { PEER_IDMAP, PEER_CGROUP, PEER_MOUNT }, 3 },
                 { "stop", { PEER_CGROUP }, 1 },
                 { "create", { PEER_STORAGE }, 1 },  { "snapshot", { PEER_STORAGE }, 1 }, { "restore", { PEER_STORAGE }, 1 },
                 { "clone", { PEER_STORAGE }, 1 },   { "rename", { PEER_STORAGE }, 1 },   { "destroy", { PEER_STORAGE }, 1 },
                 { "import", { PEER_STORAGE }, 1 },  { "remove", { PEER_STORAGE }, 1 },
         };
+
+        for (size_t i = 0; w && i < ELEMENTSOF(needs); i++)
+                if (streq(needs[i].verb, verb))
+                        for (size_t k = 0; k < needs[i].n; k++)
+                                warm_add(w, needs[i].peers[k]);
+}
+
+Warm *engine_warm(Engine *e, const char *verb) {
         Warm *w;
 
         w = calloc(1, sizeof(Warm));
         if (!w)
                 return NULL;
         w->engine = e;
-        for (size_t i = 0; i < ELEMENTSOF(needs); i++)
-                if (streq(needs[i].verb, verb))
-                        for (size_t k = 0; k < needs[i].n; k++)
-                                warm_add(w, needs[i].peers[k]);
-
+        warm_more(w, verb);
         return w;
 }

@@ -128,6 +128,8 @@ typedef struct Requests {
 } Requests;
 
 /* Is there a connection ready to be taken? */
+/* More connections for one that has begun: verb as of engine_warm(), or "start-later". w may be NULL. */
+void warm_more(Warm *w, const char *verb);
 bool requests_are_warm(const Requests *r, Peer peer);
 void requests_init(Requests *r);
 void requests_done(Requests *r);

@@ -384,6 +384,9 @@ static void test_warm(void) {
 
         w = engine_warm(engine, "start");
         check(w);
+        run_until(world_connections() == 2);
+        check_equal(engine->requests.gates[PEER_CGROUP].active, 1);
+        warm_more(w, "start-later");
         run_until(world_connections() == 5);
         check_equal(engine->requests.gates[PEER_CGROUP].active, 2);
         check_calls("warm", "");
@@ -392,7 +395,7 @@ static void test_warm(void) {
         check_equal(engine->requests.gates[PEER_CGROUP].active, 0);
 
         w = engine_warm(engine, "start");
-        run_until(world_connections() == 5);
+        run_until(world_connections() == 2);
         world_hang_up(); /* the spawner's deadline came first */
         begin();
         check_equal(engine_start(engine, &(StartRequest) { 3, "web1", WORLD_ID, "web1", NULL, NULL, NULL }, w, on_started, NULL,
