@@ -15,6 +15,12 @@ demo: build
 check: packages
 	@BUILD=$(abspath $(BUILD)) tests/run
 
+bench: build
+	@BERTH_BUILD=$(abspath $(BUILD)) tests/sandbox --images debian -- tests/bench/run.py
+
+fuzz: packages
+	@BUILD=$(abspath $(BUILD)) tests/fuzz/run
+
 privileged-lines: build
 	@BUILD=$(BUILD) tests/privileged-lines
 
@@ -24,4 +30,4 @@ fresh: packages
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
-.PHONY: build packages demo check privileged-lines fresh install
+.PHONY: build packages demo check bench fuzz privileged-lines fresh install

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""run.py [--rounds N] [--containers N] - Berth, LXC and crun side by side, within a sandbox, as root.
+"""run.py [--rounds N] [--containers N] - Berth, LXC and crun side by side, within a sandbox, as root (`make bench`).
 
 Every peer starts the same static init on the same busybox root, with a user namespace of its own. Peers take turns inside
 each round, in rotating order, with 80 ms of rest before each operation, two rounds to warm up. Berth is called by `member` on
@@ -20,12 +20,17 @@ import sys
 import tarfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from harness import images  # pylint: disable=wrong-import-position
+
 BUILD = os.environ.get('BERTH_BUILD', os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build'))
 WORK = '/run/bench'
 ROOT_BASE = 1000000      # filled in from /etc/subuid: root's own line, which the peers use
 CONTROLLERS = '/sys/fs/cgroup/unified/cgroup.controllers'
 REST = 0.08
 WARM_UP = 2
+FULL_COPIES = 3          # of every byte, to disk: seconds each
 DROPPED = {'lxc': 0, 'crun': 5, 'floor': 5, 'berth': 1}  # at least so many bits are cut from the bounding set
 NAMESPACES = ('mnt', 'uts', 'ipc', 'pid', 'net', 'user', 'cgroup')
 
@@ -326,18 +331,107 @@ def rounds(peers, table, count):
         print(f'proof {name}: {proof}')
 
 
+def list_rounds(caller, table, arguments):
+    """A list of 2n containers with state, n of them running, and what a running one costs in memory."""
+    count = arguments.containers
+    place = ['-P', os.path.join(WORK, 'lxc-path')]
+    for i in range(2 * count):
+        caller.send('create', f'l{i}', 'bench')
+    for i in range(count):
+        caller.send('start', f'l{i}')
+    print(f'memory: {supervisors_pss() / count:.0f} KiB PSS per running container in Berth\'s processes beyond berthd, {count} running')
+    for _ in range(10):
+        time.sleep(REST)
+        table.add(f'list {2 * count}, {count} running', 'berth', caller.time('list'))
+    for i in range(count):
+        caller.send('kill', f'l{i}')
+    for i in range(2 * count):
+        caller.send('destroy', f'l{i}')
+
+    for i in range(2 * count):
+        folder = os.path.join(WORK, 'lxc-path', f'l{i}')
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, 'config'), 'w', encoding='utf-8') as f:
+            f.write(LXC_CONFIG.format(name=f'l{i}', root=os.path.join(WORK, 'lxc', 'rootfs'), base=ROOT_BASE))
+    for i in range(count):
+        run('lxc-start', *place, '-n', f'l{i}')
+    for _ in range(5):
+        time.sleep(REST)
+        begin = now()
+        run('lxc-ls', *place, '-f')
+        table.add(f'list {2 * count}, {count} running', 'lxc-ls -f', now() - begin)
+    for i in range(count):
+        run('lxc-stop', *place, '-k', '-n', f'l{i}')
+
+
+def supervisors_pss():
+    """KiB of all supervisors: what Berth keeps for what runs."""
+    total = 0
+    for pid in os.listdir('/proc'):
+        try:
+            if pid.isdigit() and read(f'/proc/{pid}/cmdline').startswith('berth-supervisor'):
+                total += int(next(line for line in read(f'/proc/{pid}/smaps_rollup').splitlines() if line.startswith('Pss:')).split()[1])
+        except (OSError, StopIteration):
+            pass
+    return total
+
+
+def count_checks(caller):
+    """As many polkit checks as calls: watched on the bus, outside of what is measured."""
+    monitor = subprocess.Popen(['dbus-monitor', '--system', '--profile',
+                                "interface='org.freedesktop.PolicyKit1.Authority',member='CheckAuthorization'"],
+                               stdout=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    for _ in range(5):
+        caller.send('start', 'bench')
+        caller.send('exec', 'bench')
+        caller.send('kill', 'bench')
+    time.sleep(0.5)
+    monitor.terminate()
+    checks = sum(line.startswith('mc') for line in monitor.communicate()[0].splitlines())
+    print(f'polkit: {checks} checks for 15 calls')
+    if checks != 15:
+        raise RuntimeError('not as many checks as calls')
+
+
+BARS = (  # operation, peer, at least so many times faster (or, with the floor, at most so many times slower)
+    ('start', 'lxc', 3.5), ('start', 'floor', 3), ('exec', 'lxc', 5), ('stop', 'lxc', 4),
+    ('create from an image', 'lxc-create -t busybox', 60), ('clone', 'lxc-copy -s -B overlay', 1), ('clone', 'lxc-copy', 300))
+
+
+def ratios(table):
+    """What counts: ratios within this run, beside the bars that the project has set itself."""
+    listed = next(operation for operation in table.rows if operation.startswith('list'))
+    for operation, peer, bar in (*BARS, (listed, 'lxc-ls -f', 50)):
+        own, other = table.median(operation, 'berth'), table.median(operation, peer)
+        if peer == 'floor':
+            print(f'{operation}: {own / other:.1f} times the floor (bar: at most {bar})')
+        else:
+            print(f'{operation}: {other / own:.1f} times faster than {peer} (bar: {bar})')
+
+
 def storage_rounds(caller, table, count):
     """create, clone, snapshot beside lxc-create and lxc-copy."""
     place = ['-P', os.path.join(WORK, 'lxc-path')]
+    plain = os.path.join(WORK, 'lxc-path', 'plain', 'rootfs')
+    os.makedirs(plain)
+    run('tar', '-C', plain, '--numeric-owner', '-xf', images.archive('debian'))
+    with open(os.path.join(WORK, 'lxc-path', 'plain', 'config'), 'w', encoding='utf-8') as f:
+        f.write(f'lxc.rootfs.path = dir:{plain}\nlxc.uts.name = plain\nlxc.net.0.type = empty\n')
+    caller.send('create', 'plain', 'debian')
+    size = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(plain) for name in names)
+    print(f'cloned and snapshot: a Debian root of {size / 1e6:.0f} MB')
     for turn in range(count):
-        for name, words in (('create from an image', ('create', f'c{turn}', 'bench')), ('clone', ('clone', 'bench', f'k{turn}')),
-                            ('snapshot', ('snapshot', f'c{turn}'))):
+        for name, words in (('create from an image', ('create', f'c{turn}', 'bench')), ('clone', ('clone', 'plain', f'k{turn}')),
+                            ('snapshot', ('snapshot', f'k{turn}'))):
             time.sleep(REST)
             table.add(name, 'berth', caller.time(*words))
         for name, label, command in (
                 ('create from an image', 'lxc-create -t busybox', ['lxc-create', *place, '-n', f'c{turn}', '-t', 'busybox']),
                 ('clone', 'lxc-copy -s -B overlay', ['lxc-copy', *place, '-n', 'plain', '-N', f's{turn}', '-s', '-B', 'overlay']),
                 ('clone', 'lxc-copy', ['lxc-copy', *place, '-n', 'plain', '-N', f'f{turn}'])):
+            if label == 'lxc-copy' and turn >= FULL_COPIES:
+                continue
             time.sleep(REST)
             begin = now()
             run(*command, stderr=subprocess.DEVNULL)
@@ -345,6 +439,7 @@ def storage_rounds(caller, table, count):
     for turn in range(count):
         caller.send('destroy', f'c{turn}')
         caller.send('destroy', f'k{turn}')
+    caller.send('destroy', 'plain')
 
 
 def main():
@@ -365,9 +460,13 @@ def main():
     peers = [Berth(caller), Lxc(), Crun(), Floor()]
     try:
         rounds(peers, table, arguments.rounds)
+        storage_rounds(caller, table, max(arguments.rounds // 3, 3))
+        list_rounds(caller, table, arguments)
+        count_checks(caller)
     finally:
         subprocess.run(['umount', '-q', CONTROLLERS], check=False)
     table.show()
+    ratios(table)
     return 0
 
 
