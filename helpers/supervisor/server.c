@@ -205,11 +205,31 @@ static void dispatch(Supervisor *s, Connection *c, Message *m) {
         }
 }
 
+/* Waits until the rest of a message is there, or the end; not for one that comes byte by byte, whose every byte would have a
+ * second. */
+static bool message_is_here(int fd) {
+        const struct timespec pause = { .tv_nsec = 2000000 };
+        uint64_t deadline = now_usec() + MESSAGE_SECONDS * 1000000ULL;
+        static char text[MESSAGE_IN_MAX + 2];
+
+        if (MUTATION(supervisor_drip))
+                return true;
+        for (;;) {
+                ssize_t n = recv(fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT);
+
+                if (n <= 0 || (size_t) n == sizeof(text) || memchr(text, 0, (size_t) n))
+                        return true; /* message_receive() says what is wrong with it */
+                if (now_usec() >= deadline)
+                        return false;
+                (void) nanosleep(&pause, NULL);
+        }
+}
+
 static void connection_event(Supervisor *s, Connection *c) {
         _cleanup_(message_done) Message m = {};
 
         /* While a call waits, all that may come is the end. */
-        if (c->busy || message_receive(c->fd, MESSAGE_IN_MAX, LAYERS_MAX + 1, &m) < 0) {
+        if (c->busy || !message_is_here(c->fd) || message_receive(c->fd, MESSAGE_IN_MAX, LAYERS_MAX + 1, &m) < 0) {
                 connection_close(s, c);
                 return;
         }
