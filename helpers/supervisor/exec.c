@@ -233,8 +233,11 @@ static void take_pid(Supervisor *s, Process *p, pid_t pid, int pidfd) {
         p->pid = pid;
         p->pidfd = pidfd;
         for (size_t i = 0; i < s->n_strangers; i++)
-                if (s->strangers[i].pid == pid)
+                if (s->strangers[i].pid == pid) {
                         process_ended(p, s->strangers[i].status);
+                        s->strangers[i] = s->strangers[--s->n_strangers];
+                        return;
+                }
 }
 
 /* The end of the socket, when the joiner is gone and the program executed or dead. */

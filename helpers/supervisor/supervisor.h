@@ -102,7 +102,7 @@ struct Supervisor {
         uint32_t last_id;
         Process processes[PROCESSES_MAX];
         /* Pids whose end came before a joiner said whose they are. */
-        struct { pid_t pid; int status; } strangers[16];
+        struct { pid_t pid; int status; } strangers[PROCESSES_MAX]; /* each program can be one */
         size_t n_strangers;
 
         Connection connections[CONNECTIONS_MAX];
