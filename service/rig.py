@@ -273,12 +273,19 @@ class Rig:
         sub = self.root.bus.signal_subscribe('org.freedesktop.PolicyKit1', None, 'Changed', None, None, 0,
                                              lambda *args: changed.append(True))
         path = f'/etc/polkit-1/rules.d/{name}.rules'
-        if text:  # in one step: each step that polkitd sees is a reload
-            write(f'{path}.new', text)
-            os.rename(f'{path}.new', path)
-        else:
+        if not text:
             os.unlink(path)
-        wait(lambda: changed or self.processes['polkitd'].poll() is not None, 'polkitd does not see the rule')
+        for _ in range(4):  # a change that comes while polkitd reloads it may miss
+            if text:  # in one step: each step that polkitd sees is a reload
+                write(f'{path}.new', text)
+                os.rename(f'{path}.new', path)
+            try:
+                wait(lambda: changed or self.processes['polkitd'].poll() is not None, 'polkitd does not see the rule', 10)
+                break
+            except AssertionError:
+                if not text:  # nothing to do again: a file of another name makes it look
+                    write(f'/etc/polkit-1/rules.d/{name}-gone.rules', '// nothing\n')
+        assert changed or self.processes['polkitd'].poll() is not None, 'polkitd does not see the rule'
         assert self.processes['polkitd'].poll() is None, f'polkitd ended with {self.processes["polkitd"].poll()}'
         self.root.bus.signal_unsubscribe(sub)
 
