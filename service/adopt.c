@@ -165,8 +165,7 @@ static void on_removed(void *userdata, int result) {
         parameters = json_pack("{s:I}", "slot", (json_int_t) f->record->container.slot);
         if (parameters && !trash)
                 json_object_set_new(parameters, "snapshots", json_true());
-        if (request_new(e, trash ? STORAGE_RELEASE_TRASH : STORAGE_DESTROY, NULL, parameters, NULL, 0, on_undone, f, 0,
-                        &f->request) < 0)
+        if (request_again(e, trash ? STORAGE_RELEASE_TRASH : STORAGE_DESTROY, parameters, on_undone, f, 0, &f->request) < 0)
                 find_done(f);
 }
 

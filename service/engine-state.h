@@ -43,7 +43,7 @@ struct Engine {
         TAILQ_HEAD(, Operation) all;
         /* µs; tests make them short */
         uint64_t timeouts[_METHOD_MAX];
-        uint64_t kill_timeout, lock_timeout, trash_delay;
+        uint64_t kill_timeout, lock_timeout, retry_timeout, trash_delay;
 };
 
 /* Something ended: tells the face if nothing else is under way. */

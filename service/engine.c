@@ -9,6 +9,7 @@
 
 #define KILL_USEC 5000000U       /* for a supervisor to see its init's end after SIGKILL */
 #define LOCK_USEC 5000000U       /* for a supervisor to end with its connection */
+#define RETRY_USEC 10000000U     /* for a helper to be there again, where something is undone */
 #define TRASH_DELAY_USEC 300000U /* deleting does not compete with what the caller does next */
 
 static int on_idle(sd_event_source *s, void *userdata) {
@@ -41,6 +42,7 @@ int engine_new(sd_event *event, const EngineCallbacks *callbacks, void *userdata
         e->locks = -EBADF;
         e->kill_timeout = KILL_USEC;
         e->lock_timeout = LOCK_USEC;
+        e->retry_timeout = RETRY_USEC;
         e->trash_delay = TRASH_DELAY_USEC;
         for (Method m = 0; m < _METHOD_MAX; m++)
                 e->timeouts[m] = method_table[m].timeout;

@@ -113,8 +113,8 @@ static void on_unpublished(void *userdata, unsigned step, Answer *a) {
 
 /* Nobody knows whether the image was published: an image of that name was not there before. */
 static int seal_undo(Operation *o, unsigned step) {
-        return !fill(o)->image || request_new(o->engine, STORAGE_REMOVE_IMAGE, NULL, json_pack("{s:s}", "name", o->name), NULL,
-                                              0, on_unpublished, o, step, &o->requests[step]) < 0;
+        return !fill(o)->image || request_again(o->engine, STORAGE_REMOVE_IMAGE, json_pack("{s:s}", "name", o->name),
+                                                on_unpublished, o, step, &o->requests[step]) < 0;
 }
 
 static void fill_done(Operation *o, const EngineError *error) {

@@ -85,9 +85,9 @@ static void on_forgotten(void *userdata, unsigned tag, Answer *a) {
 }
 
 static int forget_call(Forget *f) {
-        return request_new(f->operation->engine, STORAGE_DESTROY, NULL,
-                           json_pack("{s:I, s:b}", "slot", (json_int_t) f->slot, "snapshots", false), NULL, 0,
-                           on_forgotten, f, 0, &f->operation->requests[f->step]);
+        return request_again(f->operation->engine, STORAGE_DESTROY,
+                             json_pack("{s:I, s:b}", "slot", (json_int_t) f->slot, "snapshots", false), on_forgotten, f, 0,
+                             &f->operation->requests[f->step]);
 }
 
 static int forget_list(Forget *f);

@@ -65,8 +65,7 @@ static void on_released(void *userdata, unsigned step, Answer *a) {
 }
 
 static int collect_undo(Operation *o, unsigned step) {
-        return request_new(o->engine, STORAGE_RELEASE_TRASH, NULL, slot_of(o), NULL, 0, on_released, o, step,
-                           &o->requests[step]) < 0;
+        return request_again(o->engine, STORAGE_RELEASE_TRASH, slot_of(o), on_released, o, step, &o->requests[step]) < 0;
 }
 
 static int mount_begin(Operation *o, unsigned step) {

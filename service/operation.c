@@ -189,6 +189,8 @@ static void on_answer(void *userdata, unsigned step, Answer *a) {
                         return;
                 if (a->sure)
                         o->begun &= ~AFTER(step); /* a helper undoes its own work before it says so */
+                else if (method_table[method].peer == PEER_STORAGE)
+                        trash_want(o->engine); /* and one that was killed may have made a layer that nothing names */
                 error_of_answer(&o->error, method, a, o->recipe->verb, o->name, s->name);
                 if (o->state == OPERATION_RUNNING)
                         operation_fail(o);

@@ -11,6 +11,8 @@
 
 #define SECONDS 1000000U
 #define HELPERS "/run/berth/helpers/"
+#define RETRY_FIRST 1000U  /* µs */
+#define RETRY_MOST 200000U
 
 /* Deadlines: a helper's deed takes a millisecond; what waits for disks or for processes to die gets more. */
 const MethodInfo method_table[_METHOD_MAX] = {
@@ -71,7 +73,10 @@ struct Request {
         bool borrowed;   /* the wire is the caller's */
         bool holds;      /* a place at its gate */
         bool waiting;
-        bool retried;
+        bool lasting;    /* tried again, while the spawner is being restarted, say */
+        unsigned tries;
+        uint64_t waited; /* µs, between the tries */
+        sd_event_source *again;
         json_t *parameters;
         const int *fds;
         size_t n_fds;
@@ -145,6 +150,7 @@ Request *request_free(Request *r) {
         else
                 r->wire = wire_free(r->wire);
         sd_event_source_disable_unref(r->failure);
+        sd_event_source_disable_unref(r->again);
         if (r->parameters)
                 json_decref(r->parameters);
         if (r->holds)
@@ -203,18 +209,39 @@ static Answer answer_of(const Request *r, WireReply *reply) {
         return a;
 }
 
+static int on_again(sd_event_source *s, uint64_t usec, void *userdata) {
+        Request *r = userdata;
+        int k;
+
+        r->again = sd_event_source_disable_unref(r->again);
+        k = request_send(r);
+        if (k < 0) {
+                r->result = k;
+                return sd_event_source_set_enabled(r->failure, SD_EVENT_ONESHOT);
+        }
+        return 0;
+}
+
+/* A helper that was killed, or a spawner that is being restarted: at once for the first time, then after longer and longer. */
+static bool request_retry(Request *r, int result) {
+        uint64_t wait = r->tries == 0 ? 0 : MIN((uint64_t) RETRY_FIRST << MIN(r->tries, 16U), (uint64_t) RETRY_MOST);
+
+        if (!r->lasting || r->borrowed || r->waited >= r->engine->retry_timeout ||
+            (result != -EPIPE && result != -ECONNREFUSED && result != -ECONNRESET && result != -ENOENT))
+                return false;
+
+        r->wire = wire_free(r->wire);
+        r->tries++;
+        r->waited += wait;
+        return sd_event_add_time_relative(r->engine->event, &r->again, CLOCK_MONOTONIC, wait, 0, on_again, r) >= 0;
+}
+
 static void on_reply(void *userdata, WireReply *reply) {
         Request *r = userdata;
         Answer a;
-        int k;
 
-        if (reply->result == -EPIPE && request_info(r)->idempotent && !r->retried && !r->borrowed) {
-                r->retried = true;
-                r->wire = wire_free(r->wire);
-                k = request_send(r);
-                if (k >= 0)
-                        return;
-        }
+        if (request_retry(r, reply->result))
+                return;
 
         a = answer_of(r, reply);
         if (reply->continues) {
@@ -235,7 +262,7 @@ static int on_failure(sd_event_source *s, void *userdata) {
         Request *r = userdata;
         Message none = {};
 
-        r->retried = true;
+        r->lasting = false;
         on_reply(r, &(WireReply) { .result = r->result, .message = &none });
         return 0;
 }
@@ -341,6 +368,7 @@ static int request_make(Engine *e, Method method, const RequestTarget *target, R
         *r = with;
         r->engine = e;
         r->method = method;
+        r->lasting |= method_table[method].idempotent;
         k = request_begin(r, target);
         if (k < 0) {
                 request_free(r);
@@ -356,6 +384,14 @@ int request_new(Engine *e, Method method, const RequestTarget *target, json_t *p
         return request_make(e, method, target,
                             (Request) { .parameters = parameters, .fds = fds, .n_fds = n_fds, .handler = handler,
                                         .userdata = userdata, .tag = tag },
+                            ret);
+}
+
+int request_again(Engine *e, Method method, json_t *parameters, RequestHandler handler, void *userdata, unsigned tag,
+                  Request **ret) {
+        return request_make(e, method, NULL,
+                            (Request) { .parameters = parameters, .handler = handler, .userdata = userdata, .tag = tag,
+                                        .lasting = true },
                             ret);
 }
 

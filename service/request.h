@@ -64,7 +64,7 @@ typedef struct MethodInfo {
         uint64_t timeout;  /* µs for each reply */
         unsigned fds_max;  /* that may come back */
         bool more;
-        bool idempotent;   /* tried once more when the helper ended without an answer */
+        bool idempotent;   /* tried again when the helper was not there or ended without an answer */
 } MethodInfo;
 
 extern const MethodInfo method_table[_METHOD_MAX];
@@ -99,6 +99,10 @@ int request_new(Engine *e, Method method, const RequestTarget *target, json_t *p
 Request *request_free(Request *r);
 
 /* The spawner's preface, sent on a helper connection. */
+/* To a helper, something that may be done twice though its method in general may not, such as undoing: tried again like
+ * idempotent methods. */
+int request_again(Engine *e, Method method, json_t *parameters, RequestHandler handler, void *userdata, unsigned tag,
+                  Request **ret);
 int request_spawn(Engine *e, uint32_t slot, const int *listening, RequestHandler handler, void *userdata, unsigned tag,
                   Request **ret);
 

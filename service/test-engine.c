@@ -118,6 +118,34 @@ static void test_stop(void) {
         stop(3);
 }
 
+/* The spawner is being restarted, or a helper was killed: what ends or undoes something waits and tries again. */
+static void test_away(void) {
+        uint64_t end;
+
+        start(3);
+        begin();
+        check(rename("/run/berth/helpers/cgroup", "/run/berth/helpers/away") >= 0);
+        check_equal(engine_stop(engine, 3, 0, on_stop, NULL, NULL), 0);
+        end = now() + 100000;
+        while (now() < end)
+                check(sd_event_run(event, 4000) >= 0);
+        check(!got.done && !got.stopped && engine->slots[3].life);
+        check(rename("/run/berth/helpers/away", "/run/berth/helpers/cgroup") >= 0);
+        run_until(got.done && got.stopped);
+        check_good();
+        check_calls("away", "Signal " GONE);
+
+        begin();
+        world_fault(SUPERVISOR_WORK, FAULT_ERROR);
+        world_fault(STORAGE_DESTROY, FAULT_EOF);
+        check_equal(do_import(), 0);
+        run_until(got.done);
+        check(streq(got.error, "HelperFailed") && strstr(world_peek(), FORGET " " FORGET));
+        run_until(strstr(world_peek(), "CollectTrash"));
+        settle();
+        (void) world_calls();
+}
+
 /* Supervisors that end or lie. */
 static void test_lost(void) {
         start(3);
@@ -571,6 +599,7 @@ int main(int argc, char *argv[]) {
         test_life();
         test_left_overs();
         test_stop();
+        test_away();
         test_lost();
         test_exec();
         test_store();
