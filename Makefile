@@ -21,6 +21,10 @@ bench: build
 fuzz: packages
 	@BUILD=$(abspath $(BUILD)) tests/fuzz/run
 
+# Every call of every process: some hours
+kill-all: build
+	@BERTH_BUILD=$(abspath $(BUILD)) tests/kill/run.py all
+
 privileged-lines: build
 	@BUILD=$(BUILD) tests/privileged-lines
 
@@ -30,4 +34,4 @@ fresh: packages
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
-.PHONY: build packages demo check bench fuzz privileged-lines fresh install
+.PHONY: build packages demo check bench fuzz kill-all privileged-lines fresh install

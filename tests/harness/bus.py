@@ -45,9 +45,13 @@ class Bus:
         self.connection = dbus.SystemBus(private=True)
 
     def call(self, path, interface, member, signature='', *arguments):
+        return self.call_at(NAME, path, f'{NAME}.{interface}' if '.' not in interface else interface, member, signature,
+                            *arguments)
+
+    def call_at(self, name, path, interface, member, signature='', *arguments):
         try:
-            return plain(self.connection.call_blocking(NAME, path, f'{NAME}.{interface}' if '.' not in interface else interface,
-                                                       member, signature, arguments, timeout=CALL_SECONDS))
+            return plain(self.connection.call_blocking(name, path, interface, member, signature, arguments,
+                                                       timeout=CALL_SECONDS))
         except self.dbus.DBusException as e:
             raise Refused(e.get_dbus_name(), e.get_dbus_message()) from None
 

@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Kills one process at its k-th system call.
+/* Kills one process at its k-th system call, or counts calls.
  *
- *     killer PID PROGRAM INDEX K
+ *     killer K PROGRAM INDEX PID...
  *
- * As root. Traces process PID and what it starts. With INDEX -1 the victim is PID itself, its calls counted from now on. Else
- * it is the INDEX-th process (from 0) that runs PROGRAM from now on, by exec or as a child of one that does (so a
- * supervisor's root stage, the supervisor, the first process and each joiner have indexes of their own), counted from there
- * until it executes something else. The victim dies at the entry of its K-th call, which is not carried out.
+ * As root. Traces the processes PID and all that they start. A process is called by the program that it runs and a number, from 0
+ * in the order in which they are seen: the PIDs first, then each child, which is a process of the same program, and each
+ * one that executes a program. So a supervisor's root stage, the supervisor, the first process and each joiner are
+ * processes of berth-supervisor, and what the spawner forks is one of berth-spawner until it executes the helper. Whoever
+ * executes a program that is neither Berth's nor polkitd is let go. Calls are counted from the beginning of a process, those of the
+ * PIDs from now on, all threads together.
  *
- * Prints "ready" when it traces; then, at the end, one line:
- *     killed PROGRAM PID CALLNUMBER K     the victim died by our signal
- *     ended PROGRAM PID COUNT             it ended, or became another program, after COUNT calls
- *     absent                              SIGTERM came before there was such a process
- *     alive PROGRAM PID COUNT             SIGTERM came while it lived, after COUNT calls
+ * With K > 0 the process INDEX of PROGRAM dies at the entry of its K-th call, which is not carried out. With K = 0 nobody
+ * dies. Prints "ready" when it traces; then, at the death or when SIGTERM comes, one line:
+ *     killed PROGRAM INDEX K CALLNUMBER SECONDS   it died by our signal; seconds of CLOCK_MONOTONIC
+ *     lived PROGRAM INDEX COUNT                   it did not make so many calls
+ *     absent                                      there was no such process
+ * or, with K = 0, for each process that there was
+ *     count PROGRAM INDEX COUNT
  * and leaves everybody else running, untraced. */
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -26,207 +31,260 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define TRACEES_MAX 512
+#define PROCESSES_MAX 1024
+#define TASKS_MAX 512
+#define PROGRAM_MAX 32
+#define NO_PROCESS SIZE_MAX
 #define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 
-typedef struct Tracee {
-        pid_t pid;
-        bool runs_program;
-} Tracee;
+typedef struct Process {
+        char program[PROGRAM_MAX];
+        unsigned index;
+        pid_t pid; /* 0: it has ended, or runs another program now */
+        unsigned long count;
+} Process;
 
-static Tracee tracees[TRACEES_MAX];
-static size_t n_tracees;
-static const char *program;
-static long wanted, next_index, limit, count;
-static pid_t victim;
+typedef struct Task {
+        pid_t tid;
+        size_t process;
+} Task;
 
-static Tracee *find(pid_t pid) {
-        for (size_t i = 0; i < n_tracees; i++)
-                if (tracees[i].pid == pid)
-                        return &tracees[i];
-        return NULL;
+static Process processes[PROCESSES_MAX];
+static Task tasks[TASKS_MAX];
+static size_t n_processes, n_tasks;
+static const char *wanted_program;
+static unsigned wanted_index;
+static unsigned long limit;
+
+static _Noreturn void fail(const char *what) {
+        perror(what);
+        exit(2);
 }
 
-static Tracee *add(pid_t pid) {
-        if (n_tracees == TRACEES_MAX) {
-                (void) fprintf(stderr, "killer: too many processes\n");
-                exit(2);
-        }
-        tracees[n_tracees] = (Tracee) { pid, false };
-        return &tracees[n_tracees++];
+static bool is_victim(const Process *p) {
+        return p->index == wanted_index && strcmp(p->program, wanted_program) == 0;
 }
 
-static void drop(pid_t pid) {
-        Tracee *t = find(pid);
-
-        if (t)
-                *t = tracees[--n_tracees];
-}
-
-static bool runs(pid_t pid) {
+/* What it runs, "" if that is nothing of ours. */
+static void program_of(pid_t pid, char ret[static PROGRAM_MAX]) {
         char path[64], target[PATH_MAX], *base;
         ssize_t n;
 
+        ret[0] = '\0';
         (void) snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
         n = readlink(path, target, sizeof(target) - 1);
         if (n < 0)
-                return false;
+                return;
         target[n] = '\0';
         base = strrchr(target, '/');
-        return base && strcmp(base + 1, program) == 0;
+        base = base ? base + 1 : target;
+        if (strncmp(base, "berth", 5) == 0 || strcmp(base, "polkitd") == 0)
+                (void) snprintf(ret, PROGRAM_MAX, "%.31s", base);
 }
 
-static _Noreturn void end(const char *word) {
-        if (victim)
-                (void) printf("%s %s %d %ld\n", word, program, (int) victim, count);
-        else
-                (void) printf("absent\n");
-        exit(0); /* tracees are let go by the kernel */
+static pid_t process_id(pid_t tid) {
+        char path[64], line[128];
+        int pid = -1;
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) tid);
+        f = fopen(path, "re");
+        if (!f)
+                return -1;
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "Tgid: %d", &pid) == 1)
+                        break;
+        (void) fclose(f);
+        return pid;
 }
 
-/* A process that runs the program from now on: is it the one? */
-static void take(Tracee *t) {
-        t->runs_program = true;
-        if (wanted >= 0 && next_index++ == wanted)
-                victim = t->pid;
+/* NO_PROCESS: it is not ours to count. */
+static size_t process_new(pid_t pid) {
+        char program[PROGRAM_MAX];
+        Process *p;
+
+        program_of(pid, program);
+        if (!program[0])
+                return NO_PROCESS;
+        if (n_processes == PROCESSES_MAX) {
+                errno = E2BIG;
+                fail("killer: processes");
+        }
+        p = &processes[n_processes];
+        *p = (Process) { .pid = pid };
+        memcpy(p->program, program, sizeof(program));
+        for (size_t i = 0; i < n_processes; i++)
+                if (strcmp(processes[i].program, program) == 0)
+                        p->index++;
+        return n_processes++;
 }
 
-static void resume(pid_t pid, int signal) {
-        if (ptrace(pid == victim ? PTRACE_SYSCALL : PTRACE_CONT, pid, 0, signal) < 0 && errno != ESRCH)
-                (void) fprintf(stderr, "killer: cannot resume %d: %s\n", (int) pid, strerror(errno));
+static size_t process_of(pid_t tid) {
+        pid_t pid = process_id(tid);
+
+        for (size_t i = 0; i < n_processes; i++)
+                if (processes[i].pid == pid)
+                        return i;
+        return process_new(pid);
 }
 
-static void at_call(pid_t pid) {
+static Task *task_find(pid_t tid) {
+        for (size_t i = 0; i < n_tasks; i++)
+                if (tasks[i].tid == tid)
+                        return &tasks[i];
+        return NULL;
+}
+
+static Task *task_add(pid_t tid) {
+        if (n_tasks == TASKS_MAX) {
+                errno = E2BIG;
+                fail("killer: tasks");
+        }
+        tasks[n_tasks] = (Task) { tid, process_of(tid) };
+        return &tasks[n_tasks++];
+}
+
+static void task_ended(pid_t tid) {
+        Task *t = task_find(tid);
+
+        if (!t)
+                return;
+        if (t->process != NO_PROCESS && processes[t->process].pid == tid)
+                processes[t->process].pid = 0;
+        *t = tasks[--n_tasks];
+}
+
+static void resume(const Task *t, int signal) {
+        bool count = t->process != NO_PROCESS && (limit == 0 || is_victim(&processes[t->process]));
+
+        if (ptrace(count ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, 0, signal) < 0 && errno != ESRCH)
+                perror("killer: cannot resume");
+}
+
+static void at_call(const Task *t) {
         struct __ptrace_syscall_info info;
+        struct timespec now;
+        Process *p;
 
-        if (pid != victim || ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0 ||
+        if (t->process == NO_PROCESS || ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) < 0 ||
             info.op != PTRACE_SYSCALL_INFO_ENTRY)
                 return;
-        if (++count < limit)
+        p = &processes[t->process];
+        p->count++;
+        if (limit == 0 || !is_victim(p) || p->count < limit)
                 return;
-        if (kill(pid, SIGKILL) < 0)
-                return;
-        (void) printf("killed %s %d %llu %ld\n", program, (int) pid, (unsigned long long) info.entry.nr, count);
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        if (kill(p->pid, SIGKILL) < 0)
+                fail("killer: cannot kill");
+        (void) printf("killed %s %u %lu %llu %lld.%09ld\n", p->program, p->index, p->count,
+                      (unsigned long long) info.entry.nr, (long long) now.tv_sec, now.tv_nsec);
         exit(0);
 }
 
-static void at_exec(Tracee *t) {
-        if (runs(t->pid)) {
-                if (!t->runs_program)
-                        take(t);
-        } else if (t->pid == victim && wanted >= 0)
-                end("ended");
-        else if (t->runs_program) {
-                pid_t pid = t->pid;
-
-                drop(pid); /* it has become somebody else's init */
-                (void) ptrace(PTRACE_DETACH, pid, 0, 0);
-                return;
-        }
-        resume(t->pid, 0);
+/* The same process, for us another one. The threads that it had are gone. */
+static void at_exec(Task *t) {
+        if (t->process != NO_PROCESS)
+                processes[t->process].pid = 0;
+        t->process = process_new(t->tid);
+        if (t->process != NO_PROCESS)
+                return resume(t, 0);
+        (void) ptrace(PTRACE_DETACH, t->tid, 0, 0);
+        task_ended(t->tid);
 }
 
-static void at_child(pid_t parent) {
-        Tracee *child, *t = find(parent);
-        bool inherits = t && t->runs_program;
-        unsigned long pid;
-
-        if (ptrace(PTRACE_GETEVENTMSG, parent, 0, &pid) < 0)
-                return;
-        child = find((pid_t) pid);
-        if (!child)
-                child = add((pid_t) pid);
-        if (inherits)
-                take(child);
-}
-
-static void at_stop(pid_t pid, int status) {
+static void at_stop(pid_t tid, int status) {
         int signal = WSTOPSIG(status), event = status >> 16;
-        Tracee *t = find(pid);
+        Task *t = task_find(tid);
 
         if (!t)
-                t = add(pid); /* the child's first stop may come before the parent's event */
-
-        switch (event) {
-
-        case PTRACE_EVENT_FORK:
-        case PTRACE_EVENT_VFORK:
-        case PTRACE_EVENT_CLONE:
-                at_child(pid);
-                resume(pid, 0);
+                t = task_add(tid);
+        if (event == PTRACE_EVENT_EXEC)
+                return at_exec(t);
+        if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
+                (void) ptrace(PTRACE_LISTEN, tid, 0, 0); /* it is stopped as any process can be */
                 return;
-
-        case PTRACE_EVENT_EXEC:
-                at_exec(t);
-                return;
-
-        case PTRACE_EVENT_STOP:
-                resume(pid, 0);
-                return;
-
-        case 0:
-                if (signal == (SIGTRAP | 0x80)) {
-                        at_call(pid);
-                        resume(pid, 0);
-                } else
-                        resume(pid, signal);
-                return;
-
-        default:
-                resume(pid, 0);
         }
+        if (event == 0 && signal == (SIGTRAP | 0x80)) {
+                at_call(t);
+                signal = 0;
+        }
+        resume(t, event == 0 ? signal : 0);
+}
+
+static void seize_threads(pid_t pid) {
+        struct dirent *entry;
+        char path[64];
+        DIR *d;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+        d = opendir(path);
+        if (!d)
+                fail(path);
+        while ((entry = readdir(d))) {
+                pid_t tid = atoi(entry->d_name);
+
+                if (tid <= 0)
+                        continue;
+                if (ptrace(PTRACE_SEIZE, tid, 0, OPTIONS) < 0 || ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0)
+                        fail("killer: cannot trace");
+                (void) task_add(tid);
+        }
+        (void) closedir(d);
+}
+
+static void report(void) {
+        for (size_t i = 0; i < n_processes; i++) {
+                const Process *p = &processes[i];
+
+                if (limit == 0)
+                        (void) printf("count %s %u %lu\n", p->program, p->index, p->count);
+                else if (is_victim(p)) {
+                        (void) printf("lived %s %u %lu\n", p->program, p->index, p->count);
+                        return;
+                }
+        }
+        if (limit > 0)
+                (void) printf("absent\n");
+}
+
+static void look(void) {
+        int status;
+        pid_t tid;
+
+        while ((tid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
+                if (WIFSTOPPED(status))
+                        at_stop(tid, status);
+                else
+                        task_ended(tid);
 }
 
 int main(int argc, char *argv[]) {
+        int signal = SIGCHLD;
         sigset_t signals;
-        pid_t root;
 
-        if (argc != 5)
+        if (argc < 5)
                 return 2;
-        root = (pid_t) atoi(argv[1]);
-        program = argv[2];
-        wanted = atol(argv[3]);
-        limit = atol(argv[4]);
+        limit = strtoul(argv[1], NULL, 10);
+        wanted_program = argv[2];
+        wanted_index = (unsigned) strtoul(argv[3], NULL, 10);
 
         (void) sigemptyset(&signals);
         (void) sigaddset(&signals, SIGCHLD);
         (void) sigaddset(&signals, SIGTERM);
         (void) sigprocmask(SIG_BLOCK, &signals, NULL);
-
-        (void) add(root);
-        if (wanted < 0)
-                victim = root;
-        else
-                tracees[0].runs_program = runs(root);
-        if (ptrace(PTRACE_SEIZE, root, 0, OPTIONS) < 0 || ptrace(PTRACE_INTERRUPT, root, 0, 0) < 0) {
-                perror("killer: cannot trace");
-                return 2;
-        }
-        if (waitpid(root, NULL, __WALL) != root)
-                return 2;
-        resume(root, 0);
         (void) setvbuf(stdout, NULL, _IOLBF, 0);
+
+        for (int i = 4; i < argc; i++)
+                seize_threads(atoi(argv[i]));
         (void) printf("ready\n");
-
-        for (;;) {
-                int status, signal;
-                pid_t pid;
-
-                while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
-                        if (WIFSTOPPED(status))
-                                at_stop(pid, status);
-                        else {
-                                if (pid == victim)
-                                        end("ended");
-                                drop(pid);
-                        }
-                }
-                if (pid < 0)
-                        end(victim ? "ended" : "absent");
+        do {
+                look();
                 (void) sigwait(&signals, &signal);
-                if (signal == SIGTERM)
-                        end("alive");
-        }
+        } while (signal != SIGTERM);
+        look();
+        report();
+        return 0; /* whom we trace the kernel lets go */
 }
