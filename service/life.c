@@ -9,6 +9,7 @@
 #include "mutation.h"
 #include "operation-stop.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #define PROCESSES_MAX 1024U
@@ -161,8 +162,10 @@ static void on_over(void *userdata, int result) {
         while (!TAILQ_EMPTY(&l->processes)) {
                 Process *p = TAILQ_FIRST(&l->processes);
 
-                if (!p->ended)
+                if (!p->ended) { /* all that ran was killed */
                         p->status = -1;
+                        p->signal = SIGKILL;
+                }
                 if (p->known)
                         process_tell(l, p);
                 else

@@ -256,6 +256,15 @@ static void test_exec(void) {
         run_until(got.done && got.stopped);
         check(!streq(got.error, ""));
         settle();
+
+        /* Or later: what it had started cannot be mistaken for running. */
+        start(3);
+        begin();
+        life_add_process(engine->slots[3].life, "p8");
+        check(kill(world_supervisor(3), SIGKILL) >= 0);
+        run_until(got.stopped);
+        check(got.exited == 1 && got.exit_status == -1 && got.exit_signal == SIGKILL);
+        settle();
         (void) world_calls();
 }
 

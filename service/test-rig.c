@@ -85,6 +85,7 @@ static void cb_exited(void *userdata, uint32_t slot, const char *process, int st
                 check(streq(process, got.process));
         got.exited++;
         got.exit_status = status;
+        got.exit_signal = sig;
 }
 
 static void cb_idle(void *userdata) {

@@ -16,7 +16,7 @@ typedef struct Got {
         char error[32], message[256], process[33];
         size_t n_containers, n_images;
         EngineContainer first;
-        int status, signal, exit_status;
+        int status, signal, exit_status, exit_signal;
         uint32_t slot;
         pid_t pid;
         unsigned progress, exited;
