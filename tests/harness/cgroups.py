@@ -137,17 +137,18 @@ def _enable_controllers(path):
             pass
 
 
-def enter(rows):
+def enter(rows, leaf=True):
     """Moves this process, a single thread, into the sandbox's cgroups and makes them the roots of its view. On v1 by
-    `tasks`, which does not wait. On v2 it moves on into a leaf, since controllers and processes exclude each other."""
+    `tasks`, which does not wait. On v2 it moves on into a leaf, since controllers and processes exclude each other; a
+    systemd does so by itself."""
     for row in rows:
         system.poke(os.path.join(row.path, 'cgroup.procs' if row.v2 else 'tasks'), '0')
     system.unshare(system.CLONE_NEWCGROUP)
     for row in rows:
-        if row.v2:
-            leaf = os.path.join(row.path, 'sandbox')
-            os.mkdir(leaf)
-            system.poke(os.path.join(leaf, 'cgroup.procs'), '0')
+        if row.v2 and leaf:
+            folder = os.path.join(row.path, 'sandbox')
+            os.mkdir(folder)
+            system.poke(os.path.join(folder, 'cgroup.procs'), '0')
             _enable_controllers(row.path)
 
 

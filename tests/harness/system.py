@@ -9,8 +9,9 @@ import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x04000000, 0x08000000, 0x20000000
 CLONE_NEWNET = 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -40,6 +41,10 @@ def mount(source, target, fstype=None, flags=0, data=None):
 
 def umount(target, flags=0):
     _check(_libc.umount2(_bytes(target), flags), f'umount {target}')
+
+
+def pivot_root(new, old):
+    _check(_libc.pivot_root(_bytes(new), _bytes(old)), f'pivot_root to {new}')
 
 
 def prctl(option, value):
