@@ -25,6 +25,13 @@ fuzz: packages
 kill-all: build
 	@BERTH_BUILD=$(abspath $(BUILD)) tests/kill/run.py all
 
+# Each check removed in turn, and whether a test sees it: an hour
+mutate: packages
+	@BUILD=$(abspath $(BUILD)) tests/mutate
+
+coverage: packages
+	@BUILD=$(abspath $(BUILD)) tests/coverage
+
 privileged-lines: build
 	@BUILD=$(BUILD) tests/privileged-lines
 
@@ -34,4 +41,4 @@ fresh: packages
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
-.PHONY: build packages demo check bench fuzz kill-all privileged-lines fresh install
+.PHONY: build packages demo check bench fuzz kill-all mutate coverage privileged-lines fresh install

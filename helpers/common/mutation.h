@@ -7,8 +7,12 @@
  *         if (!MUTATION(userns_owner) && owner != slot.supervisor)
  *                 return -EPERM;
  *
- * Works without a list of names: MUTATE_NAME is defined as 1 only by the build, and the preprocessor tells 1 from an
- * undefined word. */
+ * Works without a list of names: MUTATE_NAME is defined as 1 only by the header of such a build, and the preprocessor tells 1
+ * from an undefined word. */
+
+#ifdef MUTATIONS
+#include MUTATIONS
+#endif
 
 #define MUTATION_SECOND_(a, b, ...) b
 #define MUTATION_TEST_(...) MUTATION_SECOND_(__VA_ARGS__, 0, 0)
