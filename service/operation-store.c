@@ -140,8 +140,37 @@ int store_forget(Operation *o, unsigned step, uint32_t slot, const char *kind, c
 
 /* The one step */
 
+/* What may be asked for twice. If a helper was killed before it answered, the next one's answer may be that there is no such
+ * thing any more: then it is done. */
+static const struct {
+        Method method;
+        const char *done;
+} repeatable[] = {
+        { STORAGE_RESTORE_SNAPSHOT, NULL },
+        { STORAGE_RENAME, NULL },
+        { STORAGE_REMOVE_SNAPSHOT, "NoSuchSnapshot" },
+        { STORAGE_DESTROY, "NoSuchSlot" },
+        { STORAGE_REMOVE_IMAGE, "NoSuchImage" },
+};
+
 static int call_begin(Operation *o, unsigned step) {
-        return operation_call(o, step, store(o)->method, TAKE_PTR(store(o)->parameters), NULL, 0);
+        StoreOperation *s = store(o);
+
+        for (size_t i = 0; i < ELEMENTSOF(repeatable); i++)
+                if (repeatable[i].method == s->method)
+                        return operation_call_again(o, step, s->method, TAKE_PTR(s->parameters));
+
+        return operation_call(o, step, s->method, TAKE_PTR(s->parameters), NULL, 0);
+}
+
+static int call_refused(Operation *o, unsigned step, Answer *a) {
+        for (size_t i = 0; a->again && i < ELEMENTSOF(repeatable); i++)
+                if (repeatable[i].method == store(o)->method && repeatable[i].done && streq(repeatable[i].done, a->error)) {
+                        operation_step_done(o, step);
+                        return 0;
+                }
+
+        return -ENOENT;
 }
 
 static int call_finish(Operation *o, unsigned step, Answer *a) {
@@ -162,9 +191,24 @@ static int call_finish(Operation *o, unsigned step, Answer *a) {
         return r < 0 ? r : 1;
 }
 
+static void on_untaken(void *userdata, unsigned step, Answer *a) {
+        Operation *o = userdata;
+
+        o->requests[step] = NULL;
+        if (a->error && !streq(a->error, "NoSuchSnapshot"))
+                engine_log("slot %" PRIu32 ": cannot forget snapshot %s: %s; the next start of berthd will know of it", o->slot,
+                           o->name, a->error);
+        operation_undone(o);
+}
+
 static int call_undo(Operation *o, unsigned step) {
         StoreOperation *s = store(o);
 
+        /* Nobody knows whether it was taken: a snapshot of that name was not there before. */
+        if (s->method == STORAGE_TAKE_SNAPSHOT)
+                return request_again(o->engine, STORAGE_REMOVE_SNAPSHOT,
+                                     json_pack("{s:I, s:s}", "slot", (json_int_t) o->slot, "snapshot", o->name), on_untaken,
+                                     o, step, &o->requests[step]) < 0;
         return s->done_container ? store_forget(o, step, s->target, "container", s->target_name, &s->created) : 1;
 }
 
@@ -230,7 +274,7 @@ static void call_release(Operation *o) {
 }
 
 static const Step steps[] = {
-        { "changing the store", 0, call_begin, call_finish, NULL, call_undo },
+        { "changing the store", 0, call_begin, call_finish, call_refused, call_undo },
 };
 
 #define RECIPE(verb) { verb, steps, ELEMENTSOF(steps), call_done, call_release }

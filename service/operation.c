@@ -224,6 +224,11 @@ int operation_call(Operation *o, unsigned step, Method method, json_t *parameter
                                  fds, n_fds);
 }
 
+int operation_call_again(Operation *o, unsigned step, Method method, json_t *parameters) {
+        o->methods[step] = method;
+        return request_again(o->engine, method, parameters, on_answer, o, step, &o->requests[step]);
+}
+
 int operation_spawn(Operation *o, unsigned step, const int *listening) {
         o->methods[step] = SPAWN_SUPERVISOR;
         return request_spawn(o->engine, o->slot, listening, on_answer, o, step, &o->requests[step]);

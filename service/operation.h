@@ -76,6 +76,8 @@ void operation_begin(Operation *o);
 /* Ends it without a word: the engine is being freed. */
 void operation_drop(Operation *o);
 
+/* To the method's helper, what may be done twice: see request_again(). */
+int operation_call_again(Operation *o, unsigned step, Method method, json_t *parameters);
 /* To the method's helper, or on the connection of the operation's life. parameters are consumed. */
 int operation_call(Operation *o, unsigned step, Method method, json_t *parameters, const int *fds, size_t n_fds);
 /* To a supervisor, on a connection of its own. */

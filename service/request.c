@@ -74,6 +74,7 @@ struct Request {
         bool holds;      /* a place at its gate */
         bool waiting;
         bool lasting;    /* tried again, while the spawner is being restarted, say */
+        bool unknown;    /* whether an earlier try did it */
         unsigned tries;
         uint64_t waited; /* µs, between the tries */
         sd_event_source *again;
@@ -183,7 +184,7 @@ static void describe(WireReply *reply, Answer *a) {
 }
 
 static Answer answer_of(const Request *r, WireReply *reply) {
-        Answer a = { .reply = reply, .sure = true };
+        Answer a = { .reply = reply, .sure = true, .again = r->unknown };
         bool ends = r->method == SPAWN_SUPERVISOR || r->method == SUPERVISOR_END;
 
         if (reply->result == -EPIPE && ends)
@@ -231,6 +232,7 @@ static bool request_retry(Request *r, int result) {
                 return false;
 
         r->wire = wire_free(r->wire);
+        r->unknown |= result == -EPIPE || result == -ECONNRESET;
         r->tries++;
         r->waited += wait;
         return sd_event_add_time_relative(r->engine->event, &r->again, CLOCK_MONOTONIC, wait, 0, on_again, r) >= 0;

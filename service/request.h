@@ -77,6 +77,7 @@ extern const MethodInfo method_table[_METHOD_MAX];
 typedef struct Answer {
         const char *error;
         bool sure;
+        bool again;                      /* an earlier try may have done it before its helper ended */
         bool missing;                    /* errnoName was ENOENT */
         char detail[ANSWER_DETAIL_MAX];  /* "write gid_map: EPERM", or "" */
         WireReply *reply;
@@ -98,11 +99,11 @@ int request_new(Engine *e, Method method, const RequestTarget *target, json_t *p
 /* Forgets it without an answer: closes its own connection. */
 Request *request_free(Request *r);
 
-/* The spawner's preface, sent on a helper connection. */
 /* To a helper, something that may be done twice though its method in general may not, such as undoing: tried again like
  * idempotent methods. */
 int request_again(Engine *e, Method method, json_t *parameters, RequestHandler handler, void *userdata, unsigned tag,
                   Request **ret);
+/* The spawner's preface, sent on a helper connection. */
 int request_spawn(Engine *e, uint32_t slot, const int *listening, RequestHandler handler, void *userdata, unsigned tag,
                   Request **ret);
 

@@ -320,6 +320,28 @@ static void test_store(void) {
         (void) world_calls();
 }
 
+/* A helper that was killed may have done it before: what may be done twice is, and the rest is undone. */
+static void test_store_again(void) {
+        begin();
+        world_fault(STORAGE_RESTORE_SNAPSHOT, FAULT_EOF);
+        check_equal(engine_restore(engine, 3, "snap0", (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check_good();
+        begin();
+        world_fault(STORAGE_TAKE_SNAPSHOT, FAULT_EOF);
+        check_equal(engine_snapshot(engine, 3, "snap1", on_created, NULL), 0);
+        run_until(got.done);
+        check(streq(got.error, "HelperFailed"));
+        begin();
+        world_fault(STORAGE_DESTROY, FAULT_EOF);
+        check_equal(engine_destroy(engine, 3, true, (Done) { on_done, NULL }), 0);
+        run_until(got.done);
+        check_good();
+        settle();
+        check_calls("store again", "Storage.RestoreSnapshot 3 Storage.RestoreSnapshot 3 Storage.TakeSnapshot 3 "
+                                   "Storage.RemoveSnapshot 3 Storage.Destroy 3 Storage.Destroy 3");
+}
+
 static void test_fill(void) {
         begin();
         check_equal(do_create(), 0);
@@ -612,6 +634,7 @@ int main(int argc, char *argv[]) {
         test_lost();
         test_exec();
         test_store();
+        test_store_again();
         test_fill();
         test_trash();
         test_warm();

@@ -250,7 +250,8 @@ int rename_container(Store *s, const SlotTable *t, uint64_t slot, const char *na
         r = slot_open_container(s, n, &h);
         if (r < 0)
                 return r;
-        r = name_check_free(s, SLOT_CONTAINER, name);
+        /* Its own name: renamed before, and asked again. */
+        r = streq(h.record.name, name) ? 0 : name_check_free(s, SLOT_CONTAINER, name);
         if (r < 0)
                 return r;
 
