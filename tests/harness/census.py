@@ -26,7 +26,7 @@ def slot_cgroups(rows):
     found = []
     for row in rows:
         root = os.path.join(row.point, 'berth')
-        for name in _list(root):
+        for name in names(root):
             if os.path.isdir(os.path.join(root, name)) and name not in KEPT_CGROUPS:
                 found.append(f'cgroup {root}/{name}')
     return found
@@ -38,13 +38,13 @@ def mounts(before):
 
 
 def interfaces():
-    return [f'interface {name}' for name in _list('/sys/class/net') if name != 'lo']
+    return [f'interface {name}' for name in names('/sys/class/net') if name != 'lo']
 
 
 def slot_locks():
     """Slots that somebody still holds."""
     found = []
-    for name in _list(LOCKS):
+    for name in names(LOCKS):
         with open(os.path.join(LOCKS, name), 'rb') as f:
             lock = struct.pack('hhqqi4x', fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
             kind, _, _, _, pid = struct.unpack('hhqqi4x', fcntl.fcntl(f, fcntl.F_GETLK, lock))
@@ -54,8 +54,8 @@ def slot_locks():
 
 
 def runtime_files():
-    return [f'file {CONTAINERS}/{name}/{inner}' for name in _list(CONTAINERS)
-            for inner in _list(os.path.join(CONTAINERS, name)) or ['']]
+    return [f'file {CONTAINERS}/{name}/{inner}' for name in names(CONTAINERS)
+            for inner in names(os.path.join(CONTAINERS, name)) or ['']]
 
 
 def store():
@@ -69,15 +69,15 @@ def store():
                 named.update(os.readlink(path).split(':'))
         if folder == f'{STORE}/layers':
             folders.clear()
-    found = [f'layer {name}' for name in _list(f'{STORE}/layers') if name not in named]
-    found += [f'{folder} {name} of the store' for folder in ('trash', 'tmp') for name in _list(f'{STORE}/{folder}')]
-    slots, records = _list(f'{STORE}/slots'), _list(RECORDS)
+    found = [f'layer {name}' for name in names(f'{STORE}/layers') if name not in named]
+    found += [f'{folder} {name} of the store' for folder in ('trash', 'tmp') for name in names(f'{STORE}/{folder}')]
+    slots, records = names(f'{STORE}/slots'), names(RECORDS)
     found += [f'record {RECORDS}/{name} without a slot' for name in records if name not in slots]
     found += [f'slot {name} without a record' for name in slots if name not in records]
     return found
 
 
-def _list(path):
+def names(path):
     try:
         return sorted(os.listdir(path)) if stat.S_ISDIR(os.stat(path).st_mode) else []
     except FileNotFoundError:

@@ -80,10 +80,11 @@ def one_round(world, operation, program, index, call):
     error = judge.attempt(operation, world)
     end = time.monotonic()
     lines = killer.end()
-    killed = bool(lines) and lines[0][0] == 'killed' and begin <= float(lines[0][5]) <= end
+    killed = bool(lines) and lines[0][0] == 'killed'
+    counts = killed and begin <= float(lines[0][5]) <= end
     number = int(lines[0][4]) if killed else None
     findings = judge.judge(world, operation, program if killed else None, index, before, error)
-    if not killed and not findings:
+    if not counts and not findings:
         return None, None
     return findings, number
 

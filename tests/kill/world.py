@@ -211,8 +211,7 @@ class World:
             found += [f'no cgroup {root}/{slot}' for slot in running if str(slot) not in there]
         return found
 
-    @staticmethod
-    def _files(listed, running):
+    def _files(self, listed, running):
         names = set(running.values())
         found = [f'{census.CONTAINERS}/{name}' for name in set(os.listdir(census.CONTAINERS)) - names]
         found += [f'{name} runs without {census.CONTAINERS}/{name}/supervisor' for name in names
@@ -225,6 +224,8 @@ class World:
             fields = dict(line.split('=', 1) for line in record.splitlines())
             if fields.get('name') not in listed or fields.get('kind') != 'container':
                 found.append(f'slot {slot} of the store: {fields.get("kind")} {fields.get("name")}')
+            elif (there := census.names(f'{census.STORE}/slots/{slot}/snapshots')) != sorted(self.snapshots(fields['name'])):
+                found.append(f'snapshots of {fields["name"]}: {self.snapshots(fields["name"])}, in the store {there}')
         if len(slots) < len(listed):
             found.append(f'{len(listed)} containers in {len(slots)} slots')
         return found
